@@ -1,0 +1,13 @@
+// sketchfast._core: numpy faces of csrc/cpu for processes that never import torch. One bind_<op> per file of this folder.
+#include <pybind11/pybind11.h>
+
+namespace sketchfast::numpy {
+
+void bind_hamming(pybind11::module_& module);
+
+}  // namespace sketchfast::numpy
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "CPU kernels of sketchfast over numpy arrays; use sketchfast.numpy_ops.";
+  sketchfast::numpy::bind_hamming(module);
+}
