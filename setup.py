@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parent
 # Built where no GPU can be asked; 9.0+PTX also serves every later GPU through the driver's compiler.
 DEFAULT_CUDA_ARCHITECTURES = "8.0;8.6;8.9;9.0+PTX"
 TORCH_TARGET = "0x020b000000000000"  # 2.11
-PYTHON_TARGET = "0x030b0000"  # 3.11
 
 
 def find_cuda_home() -> Path | None:
@@ -106,7 +105,7 @@ def extensions(cuda: CudaDecision) -> list[Extension]:
     cxx += ["-Werror"] if strict else []
     for folder in cpp_extension.include_paths():
         cxx += ["-isystem", folder]  # their warnings are not ours to mend
-    stable = [f"-DTORCH_TARGET_VERSION={TORCH_TARGET}", f"-DPy_LIMITED_API={PYTHON_TARGET}"]
+    stable = [f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]  # torch itself adds Py_LIMITED_API
     # as-needed: the module asks for the torch libraries it uses symbols of, and for no other.
     link = ["-Wl,--as-needed", "-s"]
 

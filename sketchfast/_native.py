@@ -35,7 +35,7 @@ def load_torch_ops() -> None:
     """Register every `torch.ops.sketchfast.*` for CPU and, where torch has CUDA and the kernels were built, for CUDA.
 
     Raises NativeCodeMissing where the CPU module is absent, or where the CUDA module was built and does not load. A build
-    without CUDA kernels is no error here: using an op on a CUDA tensor then is (see `require_cuda_ops`).
+    without CUDA kernels is no error here: using an op on a CUDA tensor then is (see `explain_missing_cuda`).
     """
     import torch  # the modules link against its libraries, so these have to be in the process first
 
@@ -44,17 +44,25 @@ def load_torch_ops() -> None:
         _load("_C_cuda", "torch operators for CUDA")
 
 
-def require_cuda_ops() -> None:
-    """Raise NativeCodeMissing, with the reason kept at build time, where the CUDA kernels were not built."""
+def explain_missing_cuda(*ops: str) -> None:
+    """Where the CUDA kernels were not built, let these torch.ops.sketchfast operators say so when they meet a CUDA tensor."""
+    import torch
+
     from sketchfast.info import build_info
 
-    load_torch_ops()
-    if not _cuda_was_built():
+    if _cuda_was_built() or torch.version.cuda is None:
+        return
+    reason = build_info()["cuda"]["reason"]
+
+    def refuse(*arguments: object) -> None:
         raise NativeCodeMissing(
-            f"sketchfast was built without CUDA kernels ({build_info()['cuda']['reason']}). Build them with\n"
+            f"sketchfast was built without CUDA kernels ({reason}). Build them with\n"
             f"    SKETCHFAST_CUDA=1 {INSTALL_COMMAND}\n"
             "which says what is missing where it cannot."
         )
+
+    for op in ops:
+        torch.library.impl(f"sketchfast::{op}", "CUDA", refuse)
 
 
 def _cuda_was_built() -> bool:

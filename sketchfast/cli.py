@@ -38,6 +38,8 @@ def main() -> None:
     """Run the command line; a bad argument or file ends with its message, not with a traceback."""
     try:
         app.cli(prog="sketchfast", description="Fast kernels, reproduced papers, export and serving for sketches.")
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+        raise SystemExit(1) from None
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"sketchfast: {error}", file=sys.stderr)
         raise SystemExit(2) from error

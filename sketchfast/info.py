@@ -90,7 +90,7 @@ def _module_state(name: str, origin: str | None) -> str:
         _native.load_torch_ops()
         return f"loads from {origin}"
     except ImportError as error:
-        return f"DOES NOT LOAD from {origin}: {error}"
+        return f"DOES NOT LOAD from {origin}: {error.__cause__ or error}"
 
 
 def _processor() -> str:

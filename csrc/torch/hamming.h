@@ -3,15 +3,15 @@
 
 #include <vector>
 
+#include "math/hamming.h"
 #include "torch/check.h"
 
 namespace sketchfast::torch_ops {
 
-constexpr int64_t kMaxCodeBits = 1024;
 constexpr int64_t kMaxByteDistance = 255;  // a uint8 distance can hold codes up to this many bits
 
 inline void check_bits(int64_t bits, const char* op, const char* argument) {
-  STD_TORCH_CHECK(bits >= 8 && bits <= kMaxCodeBits && bits % 8 == 0, op, ": ", argument,
+  STD_TORCH_CHECK(bits >= kMinCodeBits && bits <= kMaxCodeBits && bits % 8 == 0, op, ": ", argument,
                   " must have 8 to 1024 bits per code, a multiple of 8, found ", bits);
 }
 

@@ -65,10 +65,10 @@ Tensor pack_bits(const Tensor& values) {
       cpu::pack_bits(static_cast<const uint8_t*>(in), rows, bits, out, threads());
       break;
     case ScalarType::Half:
-      cpu::pack_bits(static_cast<const uint16_t*>(in), rows, bits, out, threads());
+      cpu::pack_bits(static_cast<const Float16Bits*>(in), rows, bits, out, threads());
       break;
     case ScalarType::BFloat16:
-      cpu::pack_bits(static_cast<const uint16_t*>(in), rows, bits, out, threads());
+      cpu::pack_bits(static_cast<const BFloat16Bits*>(in), rows, bits, out, threads());
       break;
     default:
       STD_TORCH_CHECK(false, "pack_bits: values must be float32, float64, float16, bfloat16, int8, uint8 or bool, found ",

@@ -1,0 +1,5 @@
+"""The same ops as `sketchfast.ops`, slow and obvious: the definitions that the tests hold the kernels to."""
+
+from sketchfast.reference.hamming import hamming_cdist, hamming_topk, pack_bits
+
+__all__ = ["hamming_cdist", "hamming_topk", "pack_bits"]
