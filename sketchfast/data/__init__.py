@@ -1,0 +1,10 @@
+"""Data sets as sketch and photo collections with classes; nothing here imports torch.
+
+`load_zero_shot` reads every layout of docs/data.md; `sketchfast.data.check.check` says what is wrong with one.
+"""
+
+from sketchfast.data.image_set import FileImageSet, ImageSet
+from sketchfast.data.load import load_zero_shot
+from sketchfast.data.splits import ZeroShotSplit
+
+__all__ = ["FileImageSet", "ImageSet", "ZeroShotSplit", "load_zero_shot"]

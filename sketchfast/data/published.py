@@ -1,0 +1,47 @@
+"""What the papers publish about the data sets: counts to compare with, unseen classes where no list file tells them."""
+
+from __future__ import annotations
+
+#: (data set, split) -> names of the unseen classes, as in the split's own cname_cid_zero.txt.
+UNSEEN: dict[tuple[str, str], tuple[str, ...]] = {
+    ("sketchy", "zeroshot1"): tuple(
+        """
+        airplane bell butterfly camel chicken cup deer harp horse parrot pineapple ray rifle scissors snail
+        squirrel swan tank teddy_bear tree umbrella volcano wheelchair windmill wine_bottle
+        """.split()
+    ),
+    ("sketchy", "zeroshot0"): tuple(
+        """
+        bat cabin cow dolphin door giraffe helicopter mouse pear raccoon rhinoceros saw scissors seagull
+        skyscraper songbird sword tree wheelchair windmill window
+        """.split()
+    ),
+}
+
+#: (data set, split) -> counts of the full set: seen and unseen classes, unseen sketches (queries) and photos (gallery).
+COUNTS: dict[tuple[str, str], dict[str, int]] = {
+    ("sketchy", "zeroshot1"): {
+        "seen classes": 100,
+        "unseen classes": 25,
+        "unseen sketches": 15_229,
+        "unseen photos": 17_101,
+    },
+    ("sketchy", "zeroshot0"): {
+        "seen classes": 104,
+        "unseen classes": 21,
+        "unseen sketches": 12_694,
+        "unseen photos": 12_553,
+    },
+    ("tu_berlin", "zeroshot"): {
+        "seen classes": 220,
+        "unseen classes": 30,
+        "unseen sketches": 2_400,
+        "unseen photos": 27_989,
+    },
+    ("quickdraw", "zeroshot"): {
+        "seen classes": 80,
+        "unseen classes": 30,
+        "unseen sketches": 92_291,
+        "unseen photos": 54_151,
+    },
+}
