@@ -1,0 +1,31 @@
+"""A procedural world of drawable things: photos, sketches, strokes, part masks and semantic vectors, with no download.
+
+Everything is a pure function of (seed, category, index, drawer); nothing is read from or written to disk, and no torch is
+imported. See docs/synthetic.md.
+"""
+
+from .baseline import nearest_pixel_baseline
+from .catalogue import CATEGORIES, PART_NAMES, SKETCHPARSE
+from .draw_sketch import TEMPERAMENTS, rasterize
+from .semantics import attributes, semantic_vector
+from .sheet import blind_sheet, sample_sheet
+from .split import DEFAULT_UNSEEN, SyntheticImageSet, zero_shot
+from .world import Instance, instance
+
+__all__ = [
+    "CATEGORIES",
+    "DEFAULT_UNSEEN",
+    "PART_NAMES",
+    "SKETCHPARSE",
+    "TEMPERAMENTS",
+    "Instance",
+    "SyntheticImageSet",
+    "attributes",
+    "blind_sheet",
+    "instance",
+    "nearest_pixel_baseline",
+    "rasterize",
+    "sample_sheet",
+    "semantic_vector",
+    "zero_shot",
+]
