@@ -147,27 +147,35 @@ def extensions(cuda: CudaDecision) -> list[Extension]:
     return built
 
 
+def build_record(built: list[Extension]) -> dict[str, object]:
+    """What `sketchfast.build_info()` tells later; modules are rebuilt where any of it changes."""
+    return {
+        "cuda": asdict(CUDA),
+        "torch": torch.__version__,
+        "torch_target": "2.11",
+        "modules": sorted(extension.name for extension in built),
+        "warnings_are_errors": os.environ.get("SKETCHFAST_WERROR", "0") == "1",
+    }
+
+
 class BuildExtension(cpp_extension.BuildExtension):
     """torch's build command, one object folder per module, and the decision kept beside the modules."""
 
     def run(self) -> None:
+        folder = ROOT / "sketchfast" if self.inplace else Path(self.build_lib) / "sketchfast"
+        record = folder / "_build.json"
+        now = json.dumps(build_record(self.extensions), indent=2) + "\n"
+        if not record.exists() or record.read_text() != now:
+            self.force = True  # setuptools compares dates of files only; other settings also need another build
         print(f"sketchfast: CUDA kernels {'will be built' if CUDA.build else 'are left out'}: {CUDA.reason}", flush=True)
         if CUDA.build:
             print(f"sketchfast: for compute capabilities {CUDA.architectures} (TORCH_CUDA_ARCH_LIST)", flush=True)
         super().run()
-        folder = ROOT / "sketchfast" if self.inplace else Path(self.build_lib) / "sketchfast"
         if not CUDA.build:  # a module of an earlier build in the same place would contradict the record
             for stale in folder.glob("_C_cuda*.so"):
                 stale.unlink()
-        record = {
-            "cuda": asdict(CUDA),
-            "torch": torch.__version__,
-            "torch_target": "2.11",
-            "modules": sorted(extension.name for extension in self.extensions),
-            "warnings_are_errors": os.environ.get("SKETCHFAST_WERROR", "0") == "1",
-        }
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "_build.json").write_text(json.dumps(record, indent=2) + "\n")
+        record.write_text(now)
 
     def build_extension(self, ext: Extension) -> None:
         # The same source is compiled with other flags for _C and for _core.
