@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from . import animals_four_legs, vehicles
+from . import animals_four_legs, animals_other, furniture, household, plants, vehicles
 from .drawing import Category
 
 _ALL: tuple[Category, ...] = (
     *animals_four_legs.CATEGORIES,
+    *animals_other.CATEGORIES,
     *vehicles.CATEGORIES,
+    *plants.CATEGORIES,
+    *furniture.CATEGORIES,
+    *household.CATEGORIES,
 )
 SKETCHPARSE: tuple[str, ...] = (
     "airplane", "bicycle", "bird", "bus", "car", "cat", "cow", "dog", "horse", "motorbike", "sheep",

@@ -17,7 +17,7 @@ from .world import Instance
 
 # Each has relatives among the seen: cow and dog for horse, bicycle for motorbike, cup for teapot, apple for pear...
 DEFAULT_UNSEEN: tuple[str, ...] = (
-    "horse", "rabbit", "bus", "motorbike", "helicopter",
+    "horse", "rabbit", "bus", "motorbike", "helicopter", "teapot", "chair", "pear",
 )  # fmt: skip
 TRAINING_DRAWERS = 48
 OTHER_DRAWERS = (
