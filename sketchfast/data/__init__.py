@@ -1,6 +1,6 @@
 """Data sets as sketch and photo collections with classes; nothing here imports torch.
 
-`load_zero_shot` reads every layout of docs/data.md; `sketchfast.data.check.check` says what is wrong with one.
+`load_zero_shot` reads every layout of docs/data.md; `sketchfast.data.check` says what is wrong with one.
 """
 
 from sketchfast.data.image_set import FileImageSet, ImageSet

@@ -21,7 +21,10 @@ Result = TypeVar("Result")
 
 
 class ImageSet:
-    """names: class names; labels: int64 [N], index into names; ids: one string per item; modality: "sketch" or "photo".
+    """Items of one modality, each with a class.
+
+    names: class names; labels: int64 [N], index into names; ids: one string per item, a path relative to the
+    data set or a synthetic id; modality: "sketch" or "photo".
 
     A subclass provides `load`. Raises ValueError when the parts do not fit together.
     """
@@ -69,8 +72,8 @@ class ImageSet:
         """Every item as uint8 [N, S, S, 3], decoded once by a pool of threads and kept in memory.
 
         size: S; it replaces the size of `preprocess`, whose resize and interpolation apply.
-        Raises ValueError naming the files that cannot be decoded (up to 20 of them, and how many there are in all), and
-        MemoryError before any work when the result would not fit into memory.
+        Raises ValueError naming the files that cannot be decoded (up to 20, and how many there are in all),
+        and MemoryError before any work when the result would not fit into memory.
         """
         spec = dataclasses.replace(preprocess or Preprocess(), size=size)
         key = (spec.size, spec.resize, spec.interpolation)
@@ -104,7 +107,7 @@ class ImageSet:
 
 class _Subset(ImageSet):
     def __init__(self, parent: ImageSet, indices: np.ndarray):
-        if len(indices) and not (0 <= indices.min() and indices.max() < len(parent)):
+        if len(indices) and (indices.min() < 0 or indices.max() >= len(parent)):
             raise ValueError(f"indices must be 0..{len(parent) - 1}, got {indices.min()}..{indices.max()}")
         super().__init__(
             parent.names, parent.labels[indices], [parent.ids[i] for i in indices], parent.modality
@@ -151,7 +154,7 @@ class FileImageSet(ImageSet):
 def run_threads(
     work: Callable[[int], Result], count: int, title: str, progress: bool, threads: int | None = None
 ) -> list[Result]:
-    """[work(0), ..., work(count - 1)] by a pool of threads, with a progress bar on standard error's terminal."""
+    """[work(0), ..., work(count - 1)] by a pool of threads, with a progress bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     results: list[Result] = []
     with Progress(*columns, disable=not progress, transient=True) as bar, ThreadPoolExecutor(threads) as pool:

@@ -19,8 +19,8 @@ ROLES = (
 class Layout:
     """Relative places, in order of preference.
 
-    nested: folders the archive may have unpacked into; sketches, photos: class folders' parents, the first that exists
-    counts; more_photos: read besides; list_folders: split -> folders; lists: (modality, pattern with {role}).
+    nested: folders that archives unpack into; sketches, photos: parents of the class folders, the first that
+    exists counts; more_photos: read besides; list_folders: split -> folders; *_lists: names with {role}.
     """
 
     title: str
@@ -96,7 +96,7 @@ _SPLIT_ALIASES = {"zeroshot2": "zeroshot0"}
 
 
 def dataset_name(name: str) -> str:
-    """The canonical data set name; "Sketchy", "TU-Berlin" and the like are understood. ValueError for any other."""
+    """The canonical name; "Sketchy", "TU-Berlin" and the like are understood. ValueError for any other."""
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
     key = _ALIASES.get(key, key)
     if key not in LAYOUTS:
@@ -106,7 +106,7 @@ def dataset_name(name: str) -> str:
 
 @dataclass
 class FoundLayout:
-    """What is on disk. lists: (modality, role) -> file; sketch_folder and photo_folders hold the class folders."""
+    """What is on disk: the parents of the class folders; lists: (modality, role) -> file."""
 
     dataset: str
     root: Path
@@ -132,8 +132,8 @@ class FoundLayout:
 def find_layout(dataset: str, root: str | os.PathLike[str], split: str | None = None) -> FoundLayout:
     """The layout under `root`; FileNotFoundError naming what was expected and what was found there.
 
-    split: for Sketchy "zeroshot1" (100/25 classes) or "zeroshot0", also written "zeroshot2" (104/21); the first one with
-    lists when None.
+    split: for Sketchy "zeroshot1" (100/25 classes) or "zeroshot0", also written "zeroshot2" (104/21); the
+    first one with lists when None.
     """
     dataset = dataset_name(dataset)
     layout = LAYOUTS[dataset]
@@ -219,6 +219,6 @@ def _not_found(top: Path, layout: Layout) -> str:
     inside = ", ".join(present[:12]) + (f", ... ({len(present)} in all)" if len(present) > 12 else "")
     return (
         f"{top} holds no {layout.title} layout. Expected sketches in one of {', '.join(layout.sketches)} "
-        f"and photos in one of {', '.join(layout.photos + layout.more_photos)}, each with one folder a class; "
+        f"and photos in one of {', '.join(layout.photos + layout.more_photos)}, one folder a class; "
         f"found {inside or 'an empty folder'}"
     )

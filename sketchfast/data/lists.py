@@ -17,7 +17,7 @@ class ListEntry:
 
 @dataclass(frozen=True)
 class ListProblem:
-    """One line that cannot be used. kind: "no label", "path outside the root", "encoding" or "line endings"."""
+    """Trouble in one line. kind: "no label", "path outside the root", "encoding" or "line endings"."""
 
     line: int
     kind: str

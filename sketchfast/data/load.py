@@ -31,19 +31,23 @@ def load_zero_shot(
 ) -> ZeroShotSplit:
     """A zero-shot split of "sketchy", "tu_berlin", "quickdraw", "folder" or "synthetic".
 
-    root: the data set's folder (not for "synthetic"); split: "zeroshot1" or "zeroshot0" (also "zeroshot2") for Sketchy.
+    root: the data set's folder (not for "synthetic").
+    split: "zeroshot1" or "zeroshot0" (also written "zeroshot2") for Sketchy; the first with lists when None.
     Options for data on disk:
         unseen: names of the unseen classes; overrides lists.
-        unseen_share: share of the classes that is unseen when neither lists nor `unseen` nor a published choice say (0.2).
-        held_out_share: share of each seen class's training sketches to hold out. By default they come from the `_test`
-            list, else from the sketches on disk that the training list leaves out, else a tenth of each class.
+        unseen_share: share of the classes that is unseen when neither lists, nor `unseen`, nor a published
+            choice say (0.2).
+        held_out_share: share of each seen class's training sketches to hold out. By default they come from
+            the `_test` list, else from the sketches on disk that the training list leaves out, else from a
+            tenth of each class.
         dedupe_gallery: keep only the first of the photos that a list names twice under two folders (False).
         seed: of every random choice (0).
-        word_vectors: a file for `load_word_vectors`; fills `.semantic`.
+        word_vectors: a file for `word_vectors.load_word_vectors`; fills `.semantic`.
     Options for "synthetic": those of `sketchfast.data.synthetic.zero_shot`.
 
-    `.notes` of the result say which of these applied. Raises FileNotFoundError (wrong path, wrong layout, listed files
-    that are missing) and ValueError (empty class, list line without a label, label out of range, ...), naming the thing.
+    `.notes` of the result say which of these applied. Raises FileNotFoundError (wrong path, wrong layout,
+    listed files that are missing) and ValueError (empty class, list line without a label, label out of range,
+    ...), each naming the thing.
     """
     if dataset.strip().lower() == "synthetic":
         if root is not None or split is not None:
@@ -87,10 +91,12 @@ def _load_files(
         )
     semantic = None
     if word_vectors is not None:
-        from sketchfast.data.word_vectors import load_word_vectors
+        from sketchfast.data.word_vectors import match_word_vectors
 
         names = train_sketches.names + queries.names
-        semantic = dict(zip(names, load_word_vectors(word_vectors, names), strict=True))
+        vectors, said = match_word_vectors(word_vectors, names)
+        semantic = dict(zip(names, vectors, strict=True))
+        notes += said
     return ZeroShotSplit(
         name=found.dataset + (f"/{found.split}" if found.split else ""),
         train_sketches=train_sketches,
@@ -141,7 +147,8 @@ def _from_lists(found: FoundLayout, held_out_share: float | None, seed: int, not
                 found.root, [p for p, _ in left], [n for _, n in left], train.names, "sketch"
             )
             notes.append(
-                f"held-out seen sketches: {len(left):,} of {len(on_disk):,} on disk, those the training list leaves out"
+                f"held-out seen sketches: {len(left):,} of {len(on_disk):,} on disk, those that the training "
+                "list leaves out"
             )
         else:
             train, held_out = _hold_out(train, _HELD_OUT_SHARE, seed, notes)
@@ -149,7 +156,7 @@ def _from_lists(found: FoundLayout, held_out_share: float | None, seed: int, not
 
 
 def list_names(found: FoundLayout, role: str, entries: dict[tuple[str, str], list[ListEntry]]) -> list[str]:
-    """Class names in label order, from cname_cid*.txt, else from the class folders in the lists. ValueError if not 0..n-1."""
+    """Class names in label order, from cname_cid*.txt, else from the listed folders; checked to be 0..n-1."""
     assert found.list_folder is not None
     path = found.list_folder / ("cname_cid.txt" if role == "train" else "cname_cid_zero.txt")
     if path.is_file():
@@ -161,9 +168,9 @@ def list_names(found: FoundLayout, role: str, entries: dict[tuple[str, str], lis
         }
         source = str(found.lists["sketch", role])
     if sorted(by_label) != list(range(len(by_label))):
-        expected = f"0..{len(by_label) - 1}"
         raise ValueError(
-            f"{source}: labels must be {expected}, got {min(by_label)}..{max(by_label)} with gaps or an offset"
+            f"{source}: labels must be 0..{len(by_label) - 1} for {len(by_label)} classes, "
+            f"got {min(by_label)}..{max(by_label)}"
         )
     return [by_label[label] for label in range(len(by_label))]
 
@@ -197,7 +204,7 @@ def _listed_set(
     moved = sum(path != entry.path for path, entry in zip(ids, entries, strict=True))
     if moved:
         notes.append(
-            f"{source.name}: {moved:,} files read from {Path(ids[0]).parent.parent} (the list says another folder)"
+            f"{source.name}: {moved:,} files read from {Path(ids[0]).parent.parent}, not the folder listed"
         )
     return FileImageSet(found.root, ids, [entry.label for entry in entries], names, modality)
 
@@ -207,8 +214,8 @@ def resolve_entries(
 ) -> tuple[list[str], list[ListEntry]]:
     """Each entry's path on disk relative to the root, and the entries whose file is missing.
 
-    Where the listed folder does not exist (lists written for `..._ready`, data unpacked without it), the file is looked
-    for in the modality's folder under the same class.
+    Where the listed folder does not exist (lists written for `..._ready`, data unpacked without it), the file
+    is looked for in the modality's folder under the same class.
     """
     files: dict[Path, frozenset[str]] = {}
 
@@ -308,7 +315,7 @@ def _from_folders(
 
 
 def shared_classes(found: FoundLayout) -> dict[str, str]:
-    """class_key -> name as the sketch folder spells it; ValueError naming classes without sketches or without photos."""
+    """class_key -> name as the sketch folder spells it; ValueError for a class without sketches or photos."""
     sketch = {class_key(name): (name, path) for name, path in list_class_folders(found.sketch_folder).items()}
     photo: dict[str, tuple[str, list[Path]]] = {}
     for folder in found.photo_folders:
@@ -330,7 +337,7 @@ def shared_classes(found: FoundLayout) -> dict[str, str]:
 
 
 def _scan(found: FoundLayout, folder: Path, modality: str, labels: dict[str, int]) -> list[tuple[str, int]]:
-    """(path relative to the root, label) of every picture in the class folders that `labels` names by class_key."""
+    """(path relative to the root, label) of every picture in the class folders that `labels` names."""
     items = []
     for name, path in list_class_folders(folder).items():
         label = labels.get(class_key(name))

@@ -67,7 +67,7 @@ class ZeroShotSplit:
         lines = [
             f"{self.name}: {len(self.seen_names)} seen and {len(self.unseen_names)} unseen classes",
             f"  training   {len(self.train_sketches):>7,} sketches {len(self.train_photos):>7,} photos",
-            f"  held out   {len(self.held_out_sketches):>7,} sketches of seen classes",
-            f"  zero-shot  {len(self.query_sketches):>7,} queries  {len(self.gallery_photos):>7,} gallery photos",
+            f"  held out   {len(self.held_out_sketches):>7,} sketches",
+            f"  unseen     {len(self.query_sketches):>7,} sketches {len(self.gallery_photos):>7,} photos",
         ]
         return "\n".join(lines + [f"  {note}" for note in self.notes])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -19,7 +20,7 @@ EXTENSIONS = frozenset(
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
-    """The path of a file that exists and is not empty; FileNotFoundError, IsADirectoryError or ValueError otherwise."""
+    """The path of a file with content; FileNotFoundError, IsADirectoryError or ValueError otherwise."""
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file")
@@ -33,8 +34,8 @@ def check_file(path: str | os.PathLike[str]) -> Path:
 def open_picture(path: str | os.PathLike[str]) -> Image.Image:
     """A fully decoded Pillow image (first frame of an animation), in the file's own mode.
 
-    Raises FileNotFoundError, IsADirectoryError, or ValueError for a file that is empty, truncated, of another type or
-    of more than MAX_PIXELS pixels.
+    Raises FileNotFoundError, IsADirectoryError, or ValueError for a file that is empty, truncated, of another
+    type or of more than MAX_PIXELS pixels.
     """
     path = check_file(path)
     try:
@@ -67,15 +68,13 @@ def open_picture(path: str | os.PathLike[str]) -> Image.Image:
 
 
 def eight_bit(picture: Image.Image, path: str | os.PathLike[str]) -> Image.Image:
-    """The picture in mode L, LA, RGB or RGBA with 8 bits a channel; palettes and transparency keys are resolved."""
+    """The picture in mode L, LA, RGB or RGBA, 8 bits a channel; palettes and transparency keys resolved."""
     mode = picture.mode
     if mode in ("L", "LA", "RGB", "RGBA"):
         # A transparency key (one grey level or colour of a PNG that counts as transparent) becomes alpha.
         return picture.convert("RGBA") if "transparency" in picture.info and mode in ("L", "RGB") else picture
     if mode == "P":
-        return picture.convert(
-            "RGBA" if "transparency" in picture.info or picture.palette.mode == "RGBA" else "RGB"
-        )
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if mode == "1":
         return picture.convert("RGBA" if "transparency" in picture.info else "L")
     if mode.startswith("I"):
@@ -96,14 +95,12 @@ def eight_bit(picture: Image.Image, path: str | os.PathLike[str]) -> Image.Image
 def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     """A photo as uint8 [H, W, 3] RGB.
 
-    The camera's EXIF orientation is applied; transparency is laid on white; CMYK, palettes, grey, 1 bit and 16 bits are
-    converted; of an animation the first frame is read. Errors as `open_picture`.
+    The camera's EXIF orientation is applied; transparency is laid on white; CMYK, palettes, grey, 1 bit and
+    16 bits are converted; of an animation the first frame is read. Errors as `open_picture`.
     """
     picture = open_picture(path)
-    try:
+    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels: read as stored
         picture = ImageOps.exif_transpose(picture)
-    except Exception:  # noqa: BLE001, S110  (a damaged EXIF block says nothing about the pixels: read them as stored)
-        pass
     picture = eight_bit(picture, path)
     if picture.mode in ("LA", "RGBA"):
         rgba = picture.convert("RGBA")

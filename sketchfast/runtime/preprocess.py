@@ -1,9 +1,9 @@
 """The one preprocessing specification, run by the same code in training, in export and in serving.
 
-An image enters as uint8 [H, W, 3] and leaves as float32 [3, S, S]: (value / 255 - mean) / std per channel, after a resize.
-The resize is Pillow's, which widens its filter when it shrinks an image: thin strokes fade to grey instead of breaking into
-dots, as they would under an unfiltered bilinear resize. Normalising is a table look-up (256 values a channel, computed in
-float64), so that the result is the same bit for bit on every machine.
+An image enters as uint8 [H, W, 3] and leaves as float32 [3, S, S]: resized, then (value / 255 - mean) / std.
+The resize is Pillow's, which widens its filter when it shrinks an image: thin strokes fade to grey instead of
+breaking into dots, as they would under an unfiltered bilinear resize. Normalising is a table look-up (256
+values a channel, computed in float64), so that the result is the same bit for bit on every machine.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Preprocess:
 
     size: side S of the square input, pixels.
     mean, std: per RGB channel, for values in 0..1.
-    resize: "stretch" scales both sides to S; "pad" keeps the aspect ratio and centres the image on a white square
-        (white is the ground of a sketch).
+    resize: "stretch" scales both sides to S; "pad" keeps the aspect ratio and centres the image on a white
+        square (white is the ground of a sketch).
     interpolation: "nearest", "box", "bilinear", "bicubic" or "lanczos"; all but "nearest" are antialiased.
     """
 
@@ -65,7 +65,7 @@ class Preprocess:
             )
 
     def resize_image(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] -> uint8 [S, S, 3], a new array. Raises TypeError or ValueError for any other input."""
+        """uint8 [H, W, 3] -> uint8 [S, S, 3], a new array. TypeError or ValueError for any other input."""
         _check_image(image, "image")
         if image.ndim != 3 or 0 in image.shape:
             raise ValueError(f"image must have the shape [H, W, 3] with H, W >= 1, got {list(image.shape)}")
@@ -80,9 +80,8 @@ class Preprocess:
         new_width, new_height = (max(1, min(self.size, round(side * scale))) for side in (width, height))
         square = np.full((self.size, self.size, 3), 255, np.uint8)
         top, left = (self.size - new_height) // 2, (self.size - new_width) // 2
-        square[top : top + new_height, left : left + new_width] = picture.resize(
-            (new_width, new_height), filter_
-        )
+        shrunk = np.asarray(picture.resize((new_width, new_height), filter_))
+        square[top : top + new_height, left : left + new_width] = shrunk
         return square
 
     def normalize(self, images: np.ndarray) -> np.ndarray:
@@ -106,16 +105,17 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocess:
-        """Raises ValueError when a key is missing or unknown: a default filled in silently would be a drift."""
+        """ValueError when a key is missing or unknown: a default filled in silently would be a drift."""
         known = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != known:
             missing, unknown = sorted(known - set(fields)), sorted(set(fields) - known)
             raise ValueError(
                 f"preprocess needs exactly the keys {sorted(known)}; missing {missing}, unknown {unknown}"
             )
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
 
 
 def _check_image(image: np.ndarray, name: str) -> None:

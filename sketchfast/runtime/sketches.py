@@ -2,8 +2,8 @@
 
 Pictures may have alpha, a palette, 1 or 16 bits, and either polarity. What has to be guessed is said:
 * a uniform colour on a transparent ground: the opaque pixels are the ink;
-* otherwise the ground is what the border and most of the picture show; a dark ground is inverted; where border and
-  majority disagree the border decides;
+* otherwise the ground is what the border and most of the picture show; a dark ground is inverted; where
+  border and majority disagree the border decides;
 * a grey ground (a photo of paper) or faint ink (pencil) is stretched to white and black.
 """
 
@@ -27,7 +27,7 @@ _CLEAN_INK = 96
 
 @dataclass(frozen=True)
 class SketchImage:
-    """image: uint8 [H, W, 3], black ink on white, the three channels equal. guessed: what was guessed, None if nothing."""
+    """image: uint8 [H, W, 3], black ink on white; guessed: what was guessed, None if nothing."""
 
     image: np.ndarray
     guessed: str | None = None
@@ -36,7 +36,7 @@ class SketchImage:
 def read_sketch(
     path: str | os.PathLike[str], *, canvas: int = 256, index: int | None = None, allow_blank: bool = False
 ) -> SketchImage:
-    """A sketch from a picture (its own size), an SVG file or a QuickDraw ndjson file (drawn on a canvas x canvas square).
+    """A sketch from a picture (own size), an SVG or a QuickDraw ndjson file (drawn on a square canvas).
 
     path: `drawings.ndjson:7` names drawing 7, counted from 0, as `index=7` does; the first one otherwise.
     allow_blank: return a sketch with no ink (all white) instead of raising ValueError.

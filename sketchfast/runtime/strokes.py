@@ -26,8 +26,8 @@ Strokes = list[np.ndarray]
 def read_svg(path: str | os.PathLike[str]) -> Strokes:
     """Every path, line, polyline, polygon, rectangle, circle and ellipse of an SVG file; curves are sampled.
 
-    Transforms are applied; fills, colours and text are ignored. Raises ValueError for a file that is not SVG, is larger
-    than 16 MB, uses `<use>` (nested ones can unpack without bound) or draws nothing.
+    Transforms are applied; fills, colours and text are ignored. Raises ValueError for a file that is not SVG,
+    is larger than 16 MB, uses `<use>` (nested ones can unpack without bound) or draws nothing.
     """
     import svgelements
 
@@ -66,10 +66,7 @@ def _sample_svg(segments: Sequence[object]) -> list[tuple[float, float]]:
 
     points: list[tuple[float, float]] = []
     for segment in segments:
-        if isinstance(segment, svgelements.Move):
-            if segment.end is not None:
-                points.append((segment.end.x, segment.end.y))
-        elif isinstance(segment, svgelements.Line | svgelements.Close):
+        if isinstance(segment, svgelements.Move | svgelements.Line | svgelements.Close):
             if segment.end is not None:
                 points.append((segment.end.x, segment.end.y))
         elif isinstance(segment, svgelements.PathSegment):
@@ -83,7 +80,7 @@ def _sample_svg(segments: Sequence[object]) -> list[tuple[float, float]]:
 def read_ndjson(path: str | os.PathLike[str], index: int = 0) -> Strokes:
     """Drawing number `index` (from 0) of a QuickDraw file, one JSON object a line, simplified or raw.
 
-    `"drawing"` is a list of strokes, each `[xs, ys, ...]`; further rows (time, part labels) are not read here.
+    `"drawing"` is a list of strokes, each `[xs, ys, ...]`; further rows (time, part labels) are not read.
     """
     path = check_file(path)
     if index < 0:
@@ -142,8 +139,8 @@ def _checked(strokes: Strokes, source: str) -> Strokes:
 def draw(strokes: Sequence[np.ndarray], canvas: int = 256) -> np.ndarray:
     """Strokes as uint8 [canvas, canvas, 3], antialiased black on white.
 
-    The drawing's bounding box is scaled, aspect ratio kept, to fill the canvas but for a margin of 1/16 on each side.
-    Lines are canvas / 100 wide, about the pen of Sketchy's 256-pixel sketches.
+    The drawing's bounding box is scaled, aspect ratio kept, to fill the canvas but for a margin of 1/16 a
+    side. Lines are canvas / 100 wide, about the pen of Sketchy's 256-pixel sketches.
     """
     if not 8 <= canvas <= 4096:
         raise ValueError(f"canvas must be 8..4096 pixels, got {canvas}")
