@@ -48,15 +48,15 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             "zse", True, MIN_OF_K_AND_POSITIVES, False, True,
-            "interpolated AP (VOC) over min(k, positives), mean of queries; Prec@k = hits / min(k, positives)",
+            "interpolated AP (VOC) over min(k, positives), query mean; Prec@k = hits / min(k, positives)",
         ),
         Protocol(
             "sklearn", False, ALL_POSITIVES, False, False,
-            "AP over all positives, mean of queries; Prec@k = hits / k",
+            "AP over all positives, query mean; Prec@k = hits / k",
         ),
         Protocol(
             "topk", False, HITS_IN_TOP_K, False, False,
-            "AP over the positives inside the top k, mean of queries; Prec@k = hits / k",
+            "AP over the positives inside the top k, query mean; Prec@k = hits / k",
         ),
     )
 }  # fmt: skip
@@ -69,8 +69,7 @@ def protocol_named(name: str) -> Protocol:
 
 
 def class_means(per_query: np.ndarray, labels: np.ndarray) -> dict:
-    """Mean of per_query [Q] for each label that has a value; NaN values do not count. Keys are Python
-    values."""
+    """label -> mean of per_query [Q], for labels that have a value; NaN values do not count."""
     kept = ~np.isnan(per_query)
     names, codes = np.unique(labels[kept], return_inverse=True)
     means = np.bincount(codes, weights=per_query[kept], minlength=len(names)) / np.bincount(codes)

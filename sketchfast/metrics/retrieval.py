@@ -13,8 +13,7 @@ items.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,17 +29,18 @@ from sketchfast.metrics.protocols import (
     paired_labels,
     protocol_named,
 )
+from sketchfast.metrics.similarity import (
+    BLOCK_BYTES,
+    METRICS,
+    full_float32,
+    hamming_op,
+    prepared,
+    row_blocks,
+    similarity,
+    topk,
+)
 
 __all__ = ["PROTOCOLS", "Protocol", "RetrievalResult", "evaluate_retrieval", "evaluate_scores", "topk"]
-
-METRICS = ("cosine", "euclidean", "hamming")
-BLOCK_BYTES = 64 << 20
-
-# Bytes of working memory for one (query, gallery item) pair of a block, scores included. The CPU keeps the
-# scores and, at worst, a rank per item; sorting keeps scores, sorted scores, int64 order, its scratch and the
-# gathered labels.
-BYTES_PER_PAIR_COUNTING = 8
-BYTES_PER_PAIR_SORTING = 48
 
 
 @dataclass
@@ -117,20 +117,20 @@ def evaluate_retrieval(
     """
     if metric not in METRICS:
         raise ValueError(f"metric: expected one of {', '.join(METRICS)}; found {metric!r}")
-    query_items, gallery_items = _prepared(queries, gallery, metric, device)
+    query_items, gallery_items = prepared(queries, gallery, metric, device)
     evaluation = _Evaluation(
         query_labels, gallery_labels, len(query_items), len(gallery_items), protocol, at, ap_at, no_positives
     )
     on_cpu = query_items.device.type == "cpu"
-    blocks = _blocks(len(query_items), len(gallery_items), on_cpu, block_bytes)
+    blocks = row_blocks(len(query_items), len(gallery_items), on_cpu, block_bytes)
     if metric == "hamming":
         largest = query_items.shape[1] * 8
-        cdist = _hamming_op("hamming_cdist")
+        cdist = hamming_op("hamming_cdist")
         for rows in _tracked(blocks, progress):
             evaluation.add_distances(cdist(query_items[rows], gallery_items), largest, rows)
     else:
-        scores_of = _similarity(query_items, gallery_items, metric, blocks)
-        with _full_float32():
+        scores_of = similarity(query_items, gallery_items, metric, blocks)
+        with full_float32():
             for rows in _tracked(blocks, progress):
                 evaluation.add_scores(scores_of(rows), rows)
     return evaluation.result(metric)
@@ -160,54 +160,11 @@ def evaluate_scores(
     evaluation = _Evaluation(
         query_labels, gallery_labels, num_queries, num_gallery, protocol, at, ap_at, no_positives
     )
-    blocks = _blocks(
-        *scores.shape, scores.device.type == "cpu", block_bytes // 2
-    )  # half: blocks may be converted
+    # half, because a block may be converted
+    blocks = row_blocks(num_queries, num_gallery, scores.device.type == "cpu", block_bytes // 2)
     for rows in _tracked(blocks, progress):
         evaluation.add_scores(_exact_float(scores[rows]), rows)
     return evaluation.result("scores")
-
-
-def topk(
-    queries: torch.Tensor | np.ndarray,
-    gallery: torch.Tensor | np.ndarray,
-    k: int,
-    metric: str = "cosine",
-    *,
-    block_bytes: int = BLOCK_BYTES,
-    device: torch.device | str | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k best gallery items of each query: (scores [Q, k], ids int64 [Q, k]), best first, ties by gallery
-    index.
-
-    Higher scores are better: cosine similarity, negative Euclidean distance (float32) or negative Hamming
-    distance (int32). Inputs and errors as `evaluate_retrieval`.
-    """
-    if metric not in METRICS:
-        raise ValueError(f"metric: expected one of {', '.join(METRICS)}; found {metric!r}")
-    query_items, gallery_items = _prepared(queries, gallery, metric, device)
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k: expected a positive integer; found {k!r}")
-    if k > len(gallery_items):
-        raise ValueError(f"k: {k} is larger than the gallery ({len(gallery_items)} items)")
-    if metric == "hamming":
-        distances, ids = _hamming_op("hamming_topk")(query_items, gallery_items, int(k))
-        return -distances, ids
-    scores = torch.empty((len(query_items), k), device=query_items.device)
-    ids = torch.empty((len(query_items), k), dtype=torch.int64, device=query_items.device)
-    blocks = _blocks(len(query_items), len(gallery_items), False, block_bytes)
-    scores_of = _similarity(query_items, gallery_items, metric, blocks)
-    with _full_float32():
-        for rows in blocks:
-            # a stable sort, because torch.topk promises no order among equal scores
-            values, order = torch.sort(scores_of(rows) + 0.0, dim=1, descending=True, stable=True)
-            scores[rows], ids[rows] = values[:, :k], order[:, :k]
-    if metric == "euclidean":
-        # ranking scores are q.g - |g|^2 / 2; the distance is recomputed from the differences, without
-        # cancellation
-        for row in range(len(query_items)):
-            scores[row] = -(gallery_items[ids[row]] - query_items[row]).norm(dim=1)
-    return scores, ids
 
 
 class _Evaluation:
@@ -257,7 +214,8 @@ class _Evaluation:
         self.threads = torch.get_num_threads()
 
     def add_scores(self, scores: torch.Tensor, rows: slice) -> None:
-        if torch.isnan(scores).any():
+        # one sum is ten times cheaper than looking at every score; infinities of both signs also make it NaN
+        if torch.isnan(scores.sum()) and torch.isnan(scores).any():
             row = int(torch.isnan(scores).any(dim=1).nonzero()[0]) + rows.start
             raise ValueError(f"scores: expected numbers; found NaN for query {row}")
         if scores.device.type == "cpu":
@@ -303,78 +261,6 @@ class _Evaluation:
         )
 
 
-def _prepared(
-    queries: torch.Tensor | np.ndarray,
-    gallery: torch.Tensor | np.ndarray,
-    metric: str,
-    device: torch.device | str | None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both sides checked, on one device, float32 (normalised for cosine) or packed uint8."""
-    items = []
-    for name, given in (("queries", queries), ("gallery", gallery)):
-        if not isinstance(given, (torch.Tensor, np.ndarray)):
-            raise TypeError(f"{name}: expected a tensor or a numpy array; found {type(given).__name__}")
-        tensor = torch.as_tensor(given).detach()
-        if tensor.ndim != 2:
-            raise ValueError(f"{name}: expected shape [items, dimensions]; found {tuple(tensor.shape)}")
-        if len(tensor) == 0:
-            raise ValueError(f"{name}: expected at least one item; found none")
-        if metric == "hamming" and tensor.dtype != torch.uint8:
-            raise TypeError(
-                f'{name}: metric "hamming" expects packed uint8 codes (pack_bits); found {tensor.dtype}'
-            )
-        if metric != "hamming" and not tensor.is_floating_point():
-            raise TypeError(f'{name}: metric "{metric}" expects float embeddings; found {tensor.dtype}')
-        items.append(tensor)
-    if items[0].shape[1] != items[1].shape[1]:
-        unit = "bytes per code" if metric == "hamming" else "dimensions"
-        raise ValueError(
-            f"queries and gallery: expected equal {unit}; found {items[0].shape[1]} and {items[1].shape[1]}"
-        )
-    if device is None:
-        if items[0].device != items[1].device:
-            raise ValueError(
-                f"queries and gallery: expected one device, or pass device; "
-                f"found {items[0].device} and {items[1].device}"
-            )
-        device = items[0].device
-    for i, name in enumerate(("queries", "gallery")):
-        items[i] = items[i].to(device)
-        if metric == "hamming":
-            items[i] = items[i].contiguous()
-            continue
-        items[i] = items[i].to(torch.float32)
-        finite = torch.isfinite(items[i]).all(dim=1)
-        if not finite.all():
-            raise ValueError(
-                f"{name}: expected finite float32 values; found NaN or infinity in row {_first(~finite)}"
-            )
-        if metric == "cosine":
-            items[i] = torch.nn.functional.normalize(items[i], dim=1)
-    return items[0], items[1]
-
-
-def _first(mask: torch.Tensor) -> int:
-    return int(mask.nonzero()[0])
-
-
-def _similarity(
-    queries: torch.Tensor, gallery: torch.Tensor, metric: str, blocks: Sequence[slice]
-) -> Callable[[slice], torch.Tensor]:
-    """rows -> float32 scores [B, G] in one reused buffer; "euclidean" gives q.g - |g|^2 / 2, which orders a
-    row as -|q - g| does."""
-    buffer = torch.empty((blocks[0].stop, len(gallery)), dtype=torch.float32, device=queries.device)
-    offset = -0.5 * (gallery * gallery).sum(dim=1) if metric == "euclidean" else None
-
-    def scores_of(rows: slice) -> torch.Tensor:
-        out = buffer[: rows.stop - rows.start]
-        if offset is None:
-            return torch.matmul(queries[rows], gallery.T, out=out)
-        return torch.addmm(offset, queries[rows], gallery.T, out=out)
-
-    return scores_of
-
-
 def _exact_float(scores: torch.Tensor) -> torch.Tensor:
     """The same numbers in float32 or float64, none of them rounded."""
     if scores.dtype in (torch.float32, torch.float64):
@@ -386,12 +272,6 @@ def _exact_float(scores: torch.Tensor) -> torch.Tensor:
     return scores.to(torch.float64)
 
 
-def _blocks(num_queries: int, num_gallery: int, on_cpu: bool, block_bytes: int) -> list[slice]:
-    per_pair = BYTES_PER_PAIR_COUNTING if on_cpu else BYTES_PER_PAIR_SORTING
-    rows = max(1, min(num_queries, block_bytes // max(1, num_gallery * per_pair)))
-    return [slice(first, min(first + rows, num_queries)) for first in range(0, num_queries, rows)]
-
-
 def _tracked(blocks: list[slice], progress: bool) -> Iterator[slice]:
     if not progress:
         yield from blocks
@@ -399,21 +279,3 @@ def _tracked(blocks: list[slice], progress: bool) -> Iterator[slice]:
     from rich.progress import track
 
     yield from track(blocks, description="ranking")
-
-
-def _hamming_op(name: str) -> Callable:
-    # imported on use: real-valued retrieval does not need the native module
-    import sketchfast.ops
-
-    return getattr(sketchfast.ops, name)
-
-
-@contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
-    """Matrix products in float32 proper, whatever the process has set for training."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
