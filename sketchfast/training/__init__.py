@@ -9,8 +9,8 @@ from typing import Any
 _HOME = {
     "Task": "task",
     "StepContext": "task",
-    "LoopConfig": "loop",
-    "FitResult": "loop",
+    "LoopConfig": "loop_config",
+    "FitResult": "loop_config",
     "fit": "loop",
     "save_model": "checkpoint",
     "load_model": "checkpoint",

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sketchfast import atomic
+from sketchfast.training.run_folder import library_versions
 from sketchfast.training.tensor_tree import num_bytes, split_aliases
 
 MODEL_FILE = "model.safetensors"
@@ -199,19 +200,15 @@ def _disk_full(path: Path, needed: int) -> OSError:
     )
 
 
-def _described(model: nn.Module) -> dict[str, Any]:
+def _described(model: Any) -> dict[str, Any]:
     """What the model says about itself, as JSON-able values."""
-    record: dict[str, Any] = {}
+    record: dict[str, Any] = {"versions": library_versions()}
     config = getattr(model, "config", None)
     if config is not None:
         is_instance = dataclasses.is_dataclass(config) and not isinstance(config, type)
         record["config"] = dataclasses.asdict(config) if is_instance else dict(config)
     if getattr(model, "class_names", None) is not None:
-        record["class_names"] = list(model.class_names)  # type: ignore[arg-type]
-    preprocess = getattr(model, "preprocess", None)
-    if preprocess is not None:
-        record["preprocess"] = preprocess.to_dict()  # type: ignore[operator]
-    from sketchfast.training.run_folder import library_versions
-
-    record["versions"] = library_versions()
+        record["class_names"] = list(model.class_names)
+    if getattr(model, "preprocess", None) is not None:
+        record["preprocess"] = model.preprocess.to_dict()
     return record

@@ -23,7 +23,7 @@ class History:
         self._jsonl = jsonl
         records = [r for r in read_history(jsonl) if _is_before(r, step, epochs_done)]
         atomic.write_text(jsonl, "".join(_line(record) for record in records))
-        self._writer = SummaryWriter(str(tensorboard), purge_step=step + 1 if step else None)
+        self._writer = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def write(self, kind: str, step: int, epoch: int, values: dict[str, float]) -> None:
         record = {"kind": kind, "step": step, "epoch": epoch, **values}

@@ -3,9 +3,9 @@ save."""
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,69 +15,12 @@ from torch import Tensor
 from sketchfast.training import training_state
 from sketchfast.training.history import History, read_history
 from sketchfast.training.interrupt import StopRequest
+from sketchfast.training.loop_config import MAY_CHANGE, FitResult, LoopConfig, check
+from sketchfast.training.processes import any_of, gather_int, mean_over, on_main
 from sketchfast.training.progress import RunProgress
 from sketchfast.training.run_folder import RunFolder
 from sketchfast.training.seeds import reseed_global, stream_seed
 from sketchfast.training.task import GLOBAL, PER_RANK, SHARED, StepContext, Task, step_generator
-
-# Settings of the loop that do not change what is learnt, so a resumed run may have others.
-MAY_CHANGE = tuple(
-    f"loop.{name}"
-    for name in (
-        *("epochs", "out", "resume", "checkpoint_every", "keep", "log_every"),
-        *("accelerator", "devices", "num_nodes", "strategy", "threads"),
-    )
-)
-
-
-@dataclass
-class LoopConfig:
-    """How a run is carried out.
-
-    Lightning Fabric reads accelerator, devices, num_nodes, strategy, precision; its documentation lists their
-    values.
-    """
-
-    epochs: int = 10
-    out: str = "runs/run"
-    """Run folder."""
-    resume: bool = False
-    """Continue the run in `out` (start it if there is none yet)."""
-    seed: int = 0
-    precision: str = "32-true"
-    """32-true, bf16-mixed, 16-mixed, bf16-true, ..."""
-    accelerator: str = "auto"
-    """auto, cpu, cuda, mps"""
-    devices: int | str = 1
-    """Processes per node, or "auto" for all devices."""
-    num_nodes: int = 1
-    strategy: str = "auto"
-    """auto, ddp, ddp_find_unused_parameters_true, ..."""
-    accumulate: int = 1
-    """Batches per optimizer step; the last step of an epoch takes what is left."""
-    clip_norm: float | None = None
-    """Largest norm of the whole gradient."""
-    log_every: int = 10
-    """Optimizer steps between logged numbers."""
-    checkpoint_every: int = 500
-    """Optimizer steps between checkpoints within an epoch (0: only after each epoch)."""
-    keep: int = 1
-    """Newest checkpoints to keep, besides the best."""
-    threads: int = 0
-    """CPU threads of torch per process (0: torch's choice)."""
-
-
-@dataclass
-class FitResult:
-    """What a run left: checkpoint folders (None if there is none), the best epoch's metrics, all records of
-    metrics.jsonl (rank 0 only), the run folder, and whether a signal stopped it early."""
-
-    best_path: Path | None
-    last_path: Path | None
-    metrics: dict[str, float]
-    history: list[dict[str, Any]]
-    out: Path
-    interrupted: bool
 
 
 def fit(
@@ -100,12 +43,16 @@ def fit(
     FileExistsError: `out` holds a run and resume is off. ValueError: another config, uneven batches, bad
     settings. FloatingPointError: the loss is no longer finite. OSError: the disk is full; earlier checkpoints
     are intact."""
-    _check(config, task)
+    check(config)
+    if task.mode not in ("max", "min"):
+        raise ValueError(f'task {task.name!r}: mode must be "max" or "min", found {task.mode!r}')
     if config.threads:
         torch.set_num_threads(config.threads)
+    # `fabric run` brings the number of processes itself and refuses any other than "auto" or its own.
+    started_by_fabric = os.environ.get("LT_CLI_USED") == "1" and config.devices == 1
     fabric = Fabric(
         accelerator=config.accelerator,
-        devices=config.devices,
+        devices="auto" if started_by_fabric else config.devices,
         num_nodes=config.num_nodes,
         strategy=config.strategy,
         precision=config.precision,  # type: ignore[arg-type]
@@ -149,7 +96,11 @@ class _Run:
         resuming = self._open_folder(full_config, may_change)
 
         self.num_batches = len(task.batches(0, fabric.global_rank, fabric.world_size))
-        self._agree_on_batches()
+        counts = gather_int(fabric, self.num_batches)
+        if min(counts) < 1:
+            raise ValueError(f"task {task.name!r}: batches() is empty; the data is smaller than one batch")
+        if len(set(counts)) > 1:
+            raise ValueError(f"task {task.name!r}: batches() differs in length between processes: {counts}")
         steps_per_epoch = math.ceil(self.num_batches / config.accumulate)
         self.total_steps = steps_per_epoch * config.epochs
 
@@ -205,8 +156,8 @@ class _Run:
                     else " run the same command with resume switched on"
                 )
                 self.progress.say(
-                    f"stopped by {stopped} after step {counters.step} of {self.total_steps}; everything is saved in"
-                    f" {self.folder.last}. To continue:{how}"
+                    f"stopped by {stopped} after step {counters.step} of {self.total_steps};"
+                    f" everything is saved in {self.folder.last}. To continue:{how}"
                 )
         return FitResult(
             best_path=self.folder.best if counters.best else None,
@@ -258,7 +209,8 @@ class _Run:
                 batch = next(batches)
             except StopIteration:
                 raise ValueError(
-                    f"task {self.task.name!r}: batches() ended early in epoch {epoch}: its len() promised {self.num_batches}"
+                    f"task {self.task.name!r}: batches() ended early in epoch {epoch};"
+                    f" its len() promised {self.num_batches}"
                 ) from None
             batch = self.fabric.to_device(batch)
             reseed_global(stream_seed(seed, step, micro_batch, GLOBAL, rank))
@@ -274,6 +226,10 @@ class _Run:
             # Gradients are exchanged between processes once, in the window's last backward pass.
             with self.fabric.no_backward_sync(self.model, enabled=micro_batch + 1 < size):
                 values = self.task.training_step(batch, step, context)
+                if "loss" not in values:
+                    raise ValueError(
+                        f'task {self.task.name!r}: training_step gave {sorted(values)}, no "loss"'
+                    )
                 self.fabric.backward(values["loss"] / size)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + value.detach() / size
@@ -290,9 +246,7 @@ class _Run:
         return sums, self.base_rates[0] * factor
 
     def _log_step(self, values: dict[str, Tensor], rate: float, epoch: int) -> None:
-        means = {
-            name: float(self.fabric.all_reduce(value, reduce_op="mean")) for name, value in values.items()
-        }
+        means = {name: mean_over(self.fabric, value) for name, value in values.items()}
         self._require_finite(means)
         self.progress.note(f"epoch {epoch + 1}/{self.config.epochs}  loss {means['loss']:.4g}")
         if self.history:
@@ -333,8 +287,9 @@ class _Run:
             self.history.flush()
         self._save(name)
         shown = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        mark = "  (best)" if improved else ""
         self.progress.say(
-            f"epoch {counters.epochs_done}/{self.config.epochs}  loss {loss:.4g}  {shown}{'  (best)' if improved else ''}"
+            f"epoch {counters.epochs_done}/{self.config.epochs}  loss {loss:.4g}  {shown}{mark}"
         )
 
     # ---- starting and resuming
@@ -348,15 +303,16 @@ class _Run:
             if self.folder.holds_a_run():
                 if not self.config.resume:
                     raise FileExistsError(
-                        f"{self.folder.root}: this folder already holds a run; resume it (resume=True) or choose another"
+                        f"{self.folder.root}: this folder already holds a run;"
+                        " resume it (resume=True) or choose another"
                     )
                 for change in self.folder.check_config(full_config, may_change):
                     if not change.startswith("loop.resume"):
                         print(f"{self.task.name}: resuming with a changed setting: {change}")
-            self.folder.start(full_config)
+            self.folder.start(full_config, self.fabric.world_size)
             return self.folder.last.exists()
 
-        return self._on_main(open_folder)
+        return on_main(self.fabric, open_folder)
 
     def _restore(self, steps_per_epoch: int) -> None:
         saved = training_state.load(self.folder.last.resolve(), self.task, self.optimizer, self.fabric)
@@ -364,7 +320,8 @@ class _Run:
         where = f"{self.folder.root}: saved after step {counters.step}"
         if counters.steps_per_epoch != steps_per_epoch:
             raise ValueError(
-                f"{where} with {counters.steps_per_epoch} optimizer steps per epoch, now there are {steps_per_epoch}."
+                f"{where} with {counters.steps_per_epoch} optimizer steps per epoch,"
+                f" now there are {steps_per_epoch}."
                 " The data or the number of processes changed; resume with as many processes as before."
             )
         if counters.step > self.total_steps:
@@ -379,8 +336,8 @@ class _Run:
         """Publish a checkpoint, then point `last` (and `best`) at it, then drop old ones: a crash in between
         loses nothing."""
         counters = self.counters
-        counters.loss_sum = float(self.loss_sum)
-        self._require_finite({"loss": self._mean_loss() if counters.loss_count else 0.0})
+        counters.loss_sum = mean_over(self.fabric, self.loss_sum)
+        self._require_finite({"loss": counters.loss_sum})
 
         def save() -> None:
             place = {"step": counters.step, "epoch": counters.epochs_done, "task": self.task.name}
@@ -398,41 +355,10 @@ class _Run:
                 self.folder.point(self.folder.best, counters.best)
             self.folder.prune(self.config.keep)
 
-        self._on_main(save)
+        on_main(self.fabric, save)
 
-    # ---- agreement between processes
-    # -----------------------------------------------------------------------------
-
-    def _on_main(self, action: Any) -> Any:
-        """Run on rank 0 and give every process its result; if it fails, every process raises instead of
-        waiting forever."""
-        result, error = None, None
-        if self.fabric.is_global_zero:
-            try:
-                result = action()
-            except Exception as caught:
-                error = caught
-        result, failed = self.fabric.broadcast((result, None if error is None else str(error)))
-        if error is not None:
-            raise error
-        if failed is not None:
-            raise RuntimeError(f"the process of rank 0 failed: {failed}")
-        return result
-
-    def _agree_on_batches(self) -> None:
-        if self.num_batches < 1:
-            raise ValueError(
-                f"task {self.task.name!r}: batches() is empty; the data is smaller than one batch"
-            )
-        counts = (
-            self.fabric.all_gather(torch.tensor(self.num_batches, device=self.fabric.device))
-            .flatten()
-            .tolist()
-        )
-        if len(set(counts)) > 1:
-            raise ValueError(
-                f"task {self.task.name!r}: batches() differs in length between processes: {counts}"
-            )
+    # ---- small things
+    # ---------------------------------------------------------------------------------------
 
     def _agree_to_stop(self, stop: StopRequest, now: bool = False) -> str | None:
         """A signal reaches processes at different steps; all must stop after the same one. Asking costs a
@@ -441,42 +367,22 @@ class _Run:
             return stop.signal_name
         if not now and self.counters.step % self.config.log_every:
             return None
-        asked = torch.tensor(float(stop.signal_name is not None), device=self.fabric.device)
-        total = self.fabric.all_reduce(asked, reduce_op="sum")
-        return (stop.signal_name or "another process") if float(total) > 0 else None
+        stopping = any_of(self.fabric, stop.signal_name is not None)
+        return (stop.signal_name or "another process") if stopping else None
 
-    # ---- small things
     # --------------------------------------------------------------------------------------------
 
     def _mean_loss(self) -> float:
         """Mean loss of the epoch so far, over processes too."""
-        mean = self.loss_sum / max(self.counters.loss_count, 1)
-        return float(self.fabric.all_reduce(mean, reduce_op="mean"))
+        return mean_over(self.fabric, self.loss_sum) / max(self.counters.loss_count, 1)
 
     def _require_finite(self, values: dict[str, float]) -> None:
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
-                f"task {self.task.name!r}: the loss is no longer finite by step {self.counters.step} ({values});"
-                f" the last good checkpoint is in {self.folder.last}"
+                f"task {self.task.name!r}: the loss is no longer finite by step {self.counters.step}"
+                f" ({values}); the last good checkpoint is in {self.folder.last}"
             )
 
     def _sum_device(self) -> torch.device:
         # MPS has no float64.
         return torch.device("cpu") if self.fabric.device.type == "mps" else self.fabric.device
-
-
-def _check(config: LoopConfig, task: Task) -> None:
-    for name, least in (
-        ("epochs", 1),
-        ("accumulate", 1),
-        ("log_every", 1),
-        ("checkpoint_every", 0),
-        ("keep", 1),
-        ("seed", 0),
-    ):
-        if getattr(config, name) < least:
-            raise ValueError(f"LoopConfig.{name} must be at least {least}, found {getattr(config, name)}")
-    if task.mode not in ("max", "min"):
-        raise ValueError(f'task {task.name!r}: mode must be "max" or "min", found {task.mode!r}')
-    if any(word in config.strategy for word in ("fsdp", "deepspeed", "xla")):
-        raise ValueError(f"LoopConfig.strategy {config.strategy!r}: checkpoints hold whole tensors, use ddp")

@@ -48,7 +48,9 @@ class RunFolder:
         return self.checkpoints / "best"
 
     def holds_a_run(self) -> bool:
-        return self.config_file.exists()
+        """Whether anything would be lost by starting anew: a launch that failed at once leaves only
+        settings."""
+        return self.last.exists() or (self.metrics_file.exists() and self.metrics_file.stat().st_size > 0)
 
     def check_config(self, config: Mapping[str, Any], may_change: Iterable[str]) -> list[str]:
         """The keys that differ from the stored config and may; ValueError names those that may not."""
@@ -56,7 +58,8 @@ class RunFolder:
         # Through JSON, so that tuples compare equal to the lists they were stored as.
         current = flat_keys(json.loads(json.dumps(config)))
         allowed = tuple(may_change)
-        free, refused = [], []
+        free: list[str] = []
+        refused: list[str] = []
         for key in sorted(stored.keys() | current.keys()):
             old, new = stored.get(key, "<absent>"), current.get(key, "<absent>")
             if old != new:
@@ -64,19 +67,25 @@ class RunFolder:
                 (free if is_free else refused).append(f"{key}: {old!r} there, {new!r} now")
         if refused:
             raise ValueError(
-                f"{self.root}: cannot resume, this run was started with another config ({'; '.join(refused)})."
-                " Resume with the same config or start a run in another folder."
+                f"{self.root}: cannot resume, this run was started with another config"
+                f" ({'; '.join(refused)}). Resume with the same config or start a run in another folder."
             )
         return free
 
-    def start(self, config: Mapping[str, Any]) -> None:
+    def start(self, config: Mapping[str, Any], processes: int) -> None:
         """Make the folder, store the config, and add this launch to versions.json."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        # What a killed process was writing; no other process writes here.
+        for rest in self.checkpoints.glob(".*"):
+            if rest.is_dir() and not rest.is_symlink():
+                shutil.rmtree(rest)
+            else:
+                rest.unlink()
         atomic.write_json(self.config_file, dict(config))
         launches = []
         if self.versions_file.exists():
             launches = json.loads(self.versions_file.read_text(encoding="utf-8"))["launches"]
-        atomic.write_json(self.versions_file, {"launches": [*launches, launch_record()]})
+        atomic.write_json(self.versions_file, {"launches": [*launches, launch_record(processes)]})
 
     def point(self, link: Path, name: str) -> None:
         """Make `last` or `best` name another checkpoint: a new link is renamed over the old one."""
@@ -119,13 +128,14 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def launch_record() -> dict[str, Any]:
+def launch_record(processes: int) -> dict[str, Any]:
     """What one launch ran with and on."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "versions": library_versions(),
         "git_commit": git_commit(),
+        "processes": processes,
         "hardware": hardware(),
     }
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -68,7 +68,7 @@ class StepContext:
         if self.world_size == 1:
             return tensor
         gathered = self.fabric.all_gather(tensor, sync_grads=tensor.requires_grad)
-        return gathered.flatten(0, 1)
+        return cast(Tensor, gathered).flatten(0, 1)
 
 
 def step_generator(seed: int, step: int, micro_batch: int, kind: int, rank: int = 0) -> torch.Generator:

@@ -7,7 +7,6 @@ follow from the counters.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,8 @@ def load(path: Path, task: Task, optimizer: Optimizer, fabric: Fabric) -> dict[s
     file = path / STRUCTURE_FILE
     if not file.is_file():
         raise FileNotFoundError(
-            f"{os.fspath(path)}: holds no training state ({STRUCTURE_FILE}); only a run's own checkpoints can be resumed"
+            f"{path}: holds no training state ({STRUCTURE_FILE});"
+            " only the checkpoints of a run can be resumed"
         )
     try:
         record = json.loads(file.read_text(encoding="utf-8"))

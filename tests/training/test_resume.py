@@ -1,0 +1,161 @@
+"""A run that is interrupted and resumed ends with the weights, bit for bit, of a run that is not."""
+
+import json
+import random
+import shutil
+import signal
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toy_task import ToyModel, ToyOptions, run
+
+from sketchfast.training import LoopConfig, load_model
+from sketchfast.training.history import read_history
+
+STEPS = 3 * 3  # 3 epochs of 8 batches, 3 batches a step: the last step of an epoch takes 2
+
+
+def loop(out: Path, **changes: Any) -> LoopConfig:
+    settings: dict[str, Any] = dict(
+        accelerator="cpu", epochs=3, accumulate=3, log_every=1, checkpoint_every=2
+    )
+    return LoopConfig(out=str(out), **{**settings, **changes})
+
+
+def finish(process: BaseProcess) -> int | None:
+    process.join(120)
+    return process.exitcode
+
+
+def tensors(out: Path) -> dict[str, torch.Tensor]:
+    last = out / "checkpoints" / "last"
+    return {**load_file(last / "model.safetensors"), **load_file(last / "training.safetensors")}
+
+
+def assert_same_run(out: Path, reference: Path) -> None:
+    found, expected = tensors(out), tensors(reference)
+    assert found.keys() == expected.keys() and len(found) > 10
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+    assert read_history(out / "metrics.jsonl") == read_history(reference / "metrics.jsonl")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    torch.set_num_threads(1)
+    run(loop(out), ToyOptions(seed=7))
+    return out
+
+
+def test_killed_processes_resume_bit_for_bit(
+    tmp_path: Path, seed: int, uninterrupted: Path, start: Callable[..., BaseProcess]
+) -> None:
+    """SIGKILL at random optimizer steps, a new process after each; nothing of the killed one runs any
+    more."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    kills = sorted(random.Random(seed).sample(range(STEPS), 3))
+    for step in kills:
+        killed = start(loop(out, resume=True), ToyOptions(seed=7, stop_at=step), log)
+        assert finish(killed) == -signal.SIGKILL, log.read_text()
+    assert finish(start(loop(out, resume=True), ToyOptions(seed=7), log)) == 0, log.read_text()
+    assert_same_run(out, uninterrupted)
+    places = [(r["kind"], r["step"]) for r in read_history(out / "metrics.jsonl")]
+    assert len(places) == len(set(places)) == STEPS + 3
+    launches = json.loads((out / "versions.json").read_text())["launches"]
+    assert len(launches) == 4 and launches[0]["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_every_step_can_be_the_last_before_resuming(tmp_path: Path, uninterrupted: Path) -> None:
+    """Stop by signal after each step in turn, in one chain of launches."""
+    out = tmp_path / "run"
+    for step in range(STEPS):
+        _, result = run(loop(out, resume=True), ToyOptions(seed=7, stop_at=step, stop_signal="SIGTERM"))
+        # A signal during the last step of an epoch is answered after validation; the run's last step ends it.
+        assert result.interrupted == (step + 1 < STEPS)
+    assert not result.interrupted
+    assert_same_run(out, uninterrupted)
+
+
+def test_interrupt_says_how_to_go_on(tmp_path: Path, start: Callable[..., BaseProcess]) -> None:
+    log = tmp_path / "log"
+    stopped = start(loop(tmp_path / "run"), ToyOptions(stop_at=4, stop_signal="SIGINT"), log)
+    assert finish(stopped) == 0
+    said = log.read_text()
+    assert "stopped by SIGINT after step 5 of 9" in said and "toy --resume" in said
+    assert "interrupted: True" in said
+
+
+def test_a_kill_during_validation_validates_again(
+    tmp_path: Path, uninterrupted: Path, monkeypatch: Any
+) -> None:
+    import toy_task
+
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(toy_task.ToyTask, "validate", fail)
+        with pytest.raises(KeyboardInterrupt):
+            run(loop(out), ToyOptions(seed=7))
+    run(loop(out, resume=True), ToyOptions(seed=7))
+    assert_same_run(out, uninterrupted)
+
+
+def test_torn_log_line_and_pointer_left_behind_are_repaired(tmp_path: Path, uninterrupted: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(uninterrupted, out, symlinks=True)
+    with open(out / "metrics.jsonl", "a") as log:
+        log.write('{"kind": "train", "st')
+    best = (out / "checkpoints" / "best").resolve()
+    (out / "checkpoints" / "best").unlink()
+    (out / "checkpoints" / ".step-00000004.x.tmp").mkdir()
+    _, result = run(loop(out, resume=True), ToyOptions(seed=7))
+    assert result.best_path is not None and result.best_path.resolve() == best
+    assert not list((out / "checkpoints").glob(".*"))
+    assert_same_run(out, uninterrupted)
+
+
+def test_task_state_and_best_checkpoint(tmp_path: Path) -> None:
+    task, first = run(loop(tmp_path / "run", epochs=2), ToyOptions(seed=3))
+    task, result = run(loop(tmp_path / "run", epochs=4, resume=True), ToyOptions(seed=3))
+    assert task.calls == 4 * 8  # two epochs of them restored
+    values = [r["accuracy"] for r in result.history if r["kind"] == "validation"]
+    assert len(values) == 4 and result.metrics["accuracy"] == max(values) >= first.metrics["accuracy"]
+    model, metadata = load_model(result.best_path, ToyModel)
+    assert metadata["epoch"] == values.index(max(values)) + 1
+    accuracy = (model(task.x)[1].argmax(1) == task.labels).double().mean().item()
+    assert accuracy == result.metrics["accuracy"]
+    kept = {p.name for p in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert kept <= {"last", "best", f"epoch-{metadata['epoch']:04d}", "epoch-0004"}
+
+
+def test_other_config_is_refused_and_named(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(loop(out, epochs=1), ToyOptions())
+    before = (out / "config.json").read_bytes()
+    with pytest.raises(ValueError, match=r"another config.*batch: 8 there, 16 now"):
+        run(loop(out, resume=True), ToyOptions(batch=16))
+    with pytest.raises(ValueError, match=r"loop\.accumulate: 3 there, 2 now"):
+        run(loop(out, resume=True, accumulate=2), ToyOptions())
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        run(loop(out), ToyOptions())
+    assert (out / "config.json").read_bytes() == before
+    run(loop(out, resume=True, log_every=2), ToyOptions(dropout=0.2), may_change=("dropout",))
+    with pytest.raises(ValueError, match="epochs can be raised, not lowered"):
+        run(loop(out, resume=True, epochs=1), ToyOptions())
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(loop(out, epochs=1), ToyOptions())
+    file = out / "checkpoints" / "last" / "training.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(ValueError, match=r"training\.safetensors: damaged"):
+        run(loop(out, resume=True), ToyOptions())
