@@ -1,7 +1,7 @@
-"""A procedural world of drawable things: photos, sketches, strokes, part masks and semantic vectors, with no download.
+"""A procedural world of drawable things: photos, sketches, strokes, part masks, semantic vectors.
 
-Everything is a pure function of (seed, category, index, drawer); nothing is read from or written to disk, and no torch is
-imported. See docs/synthetic.md.
+It needs no download. Everything is a pure function of (seed, category, index, drawer); nothing is read
+from or written to disk, and no torch is imported. See docs/synthetic.md.
 """
 
 from .baseline import nearest_pixel_baseline

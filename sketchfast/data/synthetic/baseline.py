@@ -38,7 +38,8 @@ def _descriptors(images: ImageSet, size: int, centre: bool) -> NDArray[np.float3
         row = np.sqrt(np.maximum(np.asarray(shrunk), 0.0))
         # A small blur forgives lines that miss one another by a pixel or two.
         padded = np.pad(row, 1, mode="edge")
-        row = sum(padded[a : a + size, b : b + size] for a in range(3) for b in range(3)).ravel()
+        shifts = [padded[a : a + size, b : b + size] for a in range(3) for b in range(3)]
+        row = np.sum(shifts, axis=0).ravel()
         row = row - row.mean()
         rows.append(row / max(float(np.linalg.norm(row)), 1e-9))
     return np.stack(rows).astype(np.float32)
@@ -60,10 +61,11 @@ def _ink_box(ink: NDArray[np.float32]) -> tuple[float, float, float, float]:
 def nearest_pixel_baseline(
     split: ZeroShotSplit, size: int = 32, *, centre: bool = True
 ) -> NDArray[np.float32]:
-    """Scores [Q, G], higher = nearer: correlation of blurred sketch ink with blurred photo edges, size x size pixels.
+    """Scores [Q, G], higher = nearer: correlation of blurred sketch ink with blurred photo edges, size x
+    size pixels.
 
-    centre: first crop both to where their ink lies (mean +- 2 standard deviations). The mirror image of the query is
-    tried too and the better of the two counts. Nothing is trained.
+    centre: first crop both to where their ink lies (mean +- 2 standard deviations). The mirror image of
+    the query is tried too and the better of the two counts. Nothing is trained.
     """
     queries = _descriptors(split.query_sketches, size, centre)
     gallery = _descriptors(split.gallery_photos, size, centre)

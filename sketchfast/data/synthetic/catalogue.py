@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from . import animals_four_legs, animals_other, furniture, household, plants, vehicles
+from . import (
+    air_and_water,
+    cycles,
+    farm_animals,
+    furniture,
+    household,
+    people,
+    pets,
+    plants,
+    road_vehicles,
+    wild_animals,
+)
 from .drawing import Category
 
 _ALL: tuple[Category, ...] = (
-    *animals_four_legs.CATEGORIES,
-    *animals_other.CATEGORIES,
-    *vehicles.CATEGORIES,
-    *plants.CATEGORIES,
+    *air_and_water.CATEGORIES,
+    *cycles.CATEGORIES,
+    *farm_animals.CATEGORIES,
     *furniture.CATEGORIES,
     *household.CATEGORIES,
+    *people.CATEGORIES,
+    *pets.CATEGORIES,
+    *plants.CATEGORIES,
+    *road_vehicles.CATEGORIES,
+    *wild_animals.CATEGORIES,
 )
 SKETCHPARSE: tuple[str, ...] = (
     "airplane", "bicycle", "bird", "bus", "car", "cat", "cow", "dog", "horse", "motorbike", "sheep",

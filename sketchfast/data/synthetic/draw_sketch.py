@@ -1,7 +1,8 @@
 """From an instance's pieces to a drawer's strokes, and from strokes to an image.
 
-A drawer (an integer) has a manner: line weight, wobble, how much is left out, whether closed shapes close. Every sixth
-drawer shares a temperament, so `style` 0..5 shows one of each. The sketch's own accidents come from the instance.
+A drawer (an integer) has a manner: line weight, wobble, how much is left out, whether closed shapes
+close. Every sixth drawer shares a temperament, so `style` 0..5 shows one of each. The sketch's own
+accidents come from the instance.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _STEP = 0.012  # distance of stroke points, in canvas units
 class Drawer:
     """Lengths are fractions of the canvas; rates are 0..1.
 
-    thickness: line width. wobble: slow drift of the hand. tremor: fast drift. gap: standard deviation of how far a
-    closed outline falls short of (or runs past) its start, as a share of its length. omission: chance to leave out the
-    least important line. exaggeration, looseness: see Parameters. passes: times each line is drawn. corners: share of
-    points kept when the drawer cuts curves into straight runs (1 = none). see_through: hidden lines are drawn too.
-    warp: bending of the whole sheet. tilt: degrees.
+    thickness: line width. wobble: slow drift of the hand. tremor: fast drift. gap: standard deviation of
+    how far a closed outline falls short of (or runs past) its start, as a share of its length. omission:
+    chance to leave out the least important line. exaggeration, looseness: see Parameters. passes: times each line
+    is drawn. corners: share of points kept when the drawer cuts curves into straight runs (1 = none).
+    see_through: hidden lines are drawn too. warp: bending of the whole sheet. tilt: degrees.
     """
 
     thickness: float
@@ -61,7 +62,9 @@ TEMPERAMENTS: tuple[str, ...] = tuple(_TEMPERAMENTS)
 
 
 def drawer(style: int) -> Drawer:
-    """The drawer numbered `style`: temperament TEMPERAMENTS[style % 6], with a personal line weight and care."""
+    """The drawer numbered `style`: temperament TEMPERAMENTS[style % 6], with a personal line weight and
+    care.
+    """
     if isinstance(style, bool) or not isinstance(style, (int, np.integer)) or style < 0:
         raise ValueError(f"style: expected an integer >= 0 (the number of a drawer), found {style!r}")
     base = _TEMPERAMENTS[TEMPERAMENTS[int(style) % len(TEMPERAMENTS)]]
@@ -83,11 +86,12 @@ def drawer(style: int) -> Drawer:
 
 
 def visible_runs(pieces: Sequence[Piece], see_through: bool = False) -> list[tuple[int, Points, bool]]:
-    """Outlines with hidden lines removed: (piece number, points about _STEP apart, whether the outline is whole).
+    """Outlines with hidden lines removed: (piece number, points about _STEP apart, whether the outline is
+    whole).
 
-    A line is hidden by closed pieces in front of it, and within a `join` group by every other member, so that the
-    group is outlined as one shape. Tested on small rasters of the pieces, one pixel short of their edges so that
-    lines meet.
+    A line is hidden by closed pieces in front of it, and within a `join` group by every other member, so
+    that the group is outlined as one shape. Tested on small rasters of the pieces, one pixel short of
+    their edges so that lines meet.
     """
     inside: dict[int, NDArray[np.bool_]] = {}
     for number, piece in enumerate(pieces):
@@ -130,7 +134,9 @@ def visible_runs(pieces: Sequence[Piece], see_through: bool = False) -> list[tup
 
 
 def draw(pieces: Sequence[Piece], who: Drawer, key: int) -> list[NDArray[np.float32]]:
-    """The strokes of one sketch, in drawing order: float32 [n, 2] in 0..1, n >= 2. Pieces lie in the unit square."""
+    """The strokes of one sketch, in drawing order: float32 [n, 2] in 0..1, n >= 2. Pieces lie in the unit
+    square.
+    """
     rng = generator(key, "strokes")
     kept = [
         piece

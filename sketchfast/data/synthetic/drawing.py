@@ -1,7 +1,7 @@
 """What a category program draws on: an ordered list of named parts, back to front.
 
-A program is a function `program(d: Drawing)`. It asks `d` for named parameters and places parts; it knows nothing of
-photos, sketches or pixels. `fit` then brings the pieces into the unit square.
+A program is a function `program(d: Drawing)`. It asks `d` for named parameters and places parts; it knows
+nothing of photos, sketches or pixels. `fit` then brings the pieces into the unit square.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Category:
-    """parts: names in mask order (id = position + 1). attributes: words that describe it, see semantics.py."""
+    """parts: names in mask order (id = position + 1). attributes: words, see semantics.py."""
 
     name: str
     program: Callable[[Drawing], None]

@@ -1,4 +1,6 @@
-"""Curves and closed shapes as float64 arrays [n, 2] of (x, y), y pointing down, in the category's own free units."""
+"""Curves and closed shapes as float64 arrays [n, 2] of (x, y), y pointing down, in the category's own free
+units.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]
 
 
-def polyline(*points: Sequence[float]) -> Points:
+def polyline(*points: ArrayLike) -> Points:
     return np.array(points, dtype=np.float64)
 
 
@@ -19,7 +21,9 @@ def ellipse(
     cx: float, cy: float, rx: float, ry: float | None = None, angle: float = 0.0, n: int = 36
 ) -> Points:
     """Closed ellipse (a circle without `ry`), turned by `angle` degrees."""
-    return place(arc(0.0, 0.0, rx, rx if ry is None else ry, 0.0, 360.0 * (n - 1) / n, n), cx, cy, angle)
+    return place(
+        arc(0.0, 0.0, rx, rx if ry is None else ry, 0.0, 360.0 * (n - 1) / n, n), cx, cy, angle=angle
+    )
 
 
 def arc(cx: float, cy: float, rx: float, ry: float, start: float, end: float, n: int = 24) -> Points:
@@ -37,7 +41,7 @@ def box(x0: float, y0: float, x1: float, y1: float, radius: float = 0.0) -> Poin
     return np.concatenate([arc(cx, cy, r, r, a, a + 90, 6) for cx, cy, a in corners])
 
 
-def spline(*points: Sequence[float], closed: bool = True, steps: int = 6) -> Points:
+def spline(*points: ArrayLike, closed: bool = True, steps: int = 6) -> Points:
     """Catmull-Rom spline through the given points: a smooth blob, or an open curve with closed=False."""
     p = np.asarray(points, dtype=np.float64)
     if closed:
@@ -54,7 +58,9 @@ def spline(*points: Sequence[float], closed: bool = True, steps: int = 6) -> Poi
 def tube(
     points: ArrayLike, widths: Sequence[float] | float, *, smooth: bool = True, rounded: bool = True
 ) -> Points:
-    """Closed limb around a centre line; `widths` are interpolated along it. The end is rounded, the root is flat."""
+    """Closed limb around a centre line; `widths` are interpolated along it. The end is rounded, the root is
+    flat.
+    """
     p = np.asarray(points, dtype=np.float64)
     if smooth and len(p) > 2:
         p = spline(*p, closed=False, steps=5)
@@ -95,9 +101,9 @@ def star(cx: float, cy: float, outer: float, inner: float, tips: int, phase: flo
     return np.stack([cx + r * np.cos(t), cy + r * np.sin(t)], axis=1)
 
 
-def place(points: Points, x: float = 0.0, y: float = 0.0, angle: float = 0.0, scale: float = 1.0) -> Points:
-    """Turn by `angle` degrees (clockwise as seen, y is down), scale, then shift."""
-    c, s = math.cos(math.radians(angle)) * scale, math.sin(math.radians(angle)) * scale
+def place(points: Points, x: float = 0.0, y: float = 0.0, *, angle: float = 0.0) -> Points:
+    """Turn by `angle` degrees (clockwise as seen, y is down), then shift."""
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     return points @ np.array([[c, s], [-s, c]]) + (x, y)
 
 

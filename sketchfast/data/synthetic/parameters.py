@@ -1,9 +1,9 @@
 """Named random parameters: every choice a category makes is a pure function of (key, name).
 
-A value is found by hashing its name into the instance's key (splitmix64), so it depends on neither call order, process,
-platform nor numpy version, and adding one parameter to a category leaves all others as they were. Because parameters
-have names, a drawer can exaggerate them: the category program runs again with every proportion pushed away from its
-average, and parts stay attached to one another.
+A value is found by hashing its name into the instance's key (splitmix64), so it depends on neither call
+order, process, platform nor numpy version, and adding one parameter to a category leaves all others as
+they were. Because parameters have names, a drawer can exaggerate them: the category program runs again
+with every proportion pushed away from its average, and parts stay attached to one another.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def generator(*parts: int | str) -> np.random.Generator:
 class Parameters:
     """The choices of one instance.
 
-    exaggeration: 0 leaves every value as drawn; 0.5 pushes each half as far again from the middle of its range.
-    looseness: standard deviation (in units of the range) of a further error, which belongs to `hand_key`.
+    exaggeration: 0 leaves every value as drawn; 0.5 pushes each half as far again from the middle of its
+    range. looseness: standard deviation (in units of the range) of a further error, which belongs to
+    `hand_key`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Photos: the pieces filled with materials, textured and lit, in front of a cluttered background.
 
-Colours, textures, light and background are drawn per instance and say nothing about the category beyond loose material
-families; what photo and sketch share is the geometry of the parts.
+Colours, textures, light and background are drawn per instance and say nothing about the category beyond
+loose material families; what photo and sketch share is the geometry of the parts.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
         ramp = 1.0 / (1.0 + np.exp((rng.uniform(0.45, 0.85) - ramp) * 60.0))
     picture = Image.new("RGB", (size, size), tuple(int(c) for c in (first + second) / 2))
     pen = ImageDraw.Draw(picture)
-    for _ in range(int(rng.integers(2, 9))):
-        colour = tuple(int(c) for c in rng.uniform(20, 245, 3) * 0.6 + first * 0.4)
+    for _ in range(int(rng.integers(4, 14))):
+        colour = tuple(int(c) for c in rng.uniform(10, 250, 3) * 0.7 + first * 0.3)
         x, y = rng.uniform(-0.1, 1.1, 2) * size
-        w, h = rng.uniform(0.05, 0.35, 2) * size
+        w, h = rng.uniform(0.05, 0.45, 2) * size
         shape = rng.integers(4)
         if shape == 0:
             pen.rectangle((x - w / 2, y - h / 2, x + w / 2, y + h / 2), fill=colour)
@@ -109,12 +109,12 @@ def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
         else:
             end = rng.uniform(-0.1, 1.1, 2) * size
             pen.line((x, y, end[0], end[1]), fill=colour, width=max(1, int(rng.uniform(0.01, 0.05) * size)))
-    if rng.random() < 0.7:
-        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.3, 0.03 * size))))
+    if rng.random() < 0.5:
+        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.02 * size))))
     clutter = np.asarray(picture, dtype=np.float32)
     plain = first.astype(np.float32) + np.outer(ramp, second - first).astype(np.float32)
     plain = np.broadcast_to(plain[:, None, :] if kind < 2 else plain[None, :, :], clutter.shape)
-    share = np.float32(rng.uniform(0.25, 0.8))
+    share = np.float32(rng.uniform(0.4, 0.9))
     noise = _smooth_noise(rng, size, int(rng.integers(3, 9))) + 0.5 * _smooth_noise(rng, size, size // 4)
     return plain * (1 - share) + clutter * share + np.float32(rng.uniform(5, 22)) * noise[:, :, None]
 
@@ -187,7 +187,9 @@ def render(pieces: Sequence[Piece], size: int, key: int) -> NDArray[np.uint8]:
 
 
 def part_mask(pieces: Sequence[Piece], size: int) -> NDArray[np.uint8]:
-    """uint8 [size, size]: 0 background, k the k-th part name; lines carry no label. Pieces lie in the unit square."""
+    """uint8 [size, size]: 0 background, k the k-th part name; lines carry no label. Pieces lie in the unit
+    square.
+    """
     image = Image.new("L", (size, size))
     pen = ImageDraw.Draw(image)
     for piece in pieces:

@@ -1,8 +1,8 @@
 """Semantic vectors: what word vectors are to real class names, made from each category's attributes.
 
 Every attribute word owns a fixed random direction in 300 dimensions. A category is the normalised sum of its
-attributes' directions plus a weaker direction of its own name, so a category that was never trained on lies near those
-that share its attributes.
+attributes' directions plus a weaker direction of its own name, so a category that was never trained on
+lies near those that share its attributes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from .parameters import mix
 from .semantics import semantic_vector
 from .world import Instance
 
-# Each has relatives among the seen: cow and dog for horse, bicycle for motorbike, cup for teapot, apple for pear...
+# Each has relatives among the seen: cow and dog for horse, bicycle for motorbike, cup for teapot, apple
+# for pear...
 DEFAULT_UNSEEN: tuple[str, ...] = (
     "horse", "rabbit", "bus", "motorbike", "helicopter", "teapot", "chair", "pear",
 )  # fmt: skip
@@ -26,10 +27,11 @@ OTHER_DRAWERS = (
 
 
 class SyntheticImageSet(ImageSet):
-    """Renders on the fly. The ids are those of the instances; a sketch's drawer is appended ("cat/0-000012-d5").
+    """Renders on the fly. The ids are those of the instances; a sketch's drawer is appended
+    ("cat/0-000012-d5").
 
-    instances: one per item, whose category is in `names`. drawers: one per item for sketches, None for photos.
-    size: side of the images that `load` returns, in pixels.
+    instances: one per item, whose category is in `names`. drawers: one per item for sketches, None for
+    photos. size: side of the images that `load` returns, in pixels.
     """
 
     def __init__(
@@ -80,12 +82,13 @@ def zero_shot(
 ) -> ZeroShotSplit:
     """A zero-shot retrieval task; every category that is not in `unseen` is seen.
 
-    Seen classes: instances 0..train_per_class-1 give one photo and one sketch each (the pair share an index, so item i of
-    train_photos and of train_sketches show the same object); the following held_out_per_class instances give held-out
-    sketches. Unseen classes: query_per_class instances give one query sketch each, the following gallery_per_class
-    other instances one gallery photo each, so no query's own photo is in the gallery. Held-out and query sketches come
-    from drawers that drew no training sketch. Raises ValueError for an unknown category, repeats, no seen class left,
-    or a count below 1.
+    Seen classes: instances 0..train_per_class-1 give one photo and one sketch each (the pair share an
+    index, so item i of train_photos and of train_sketches show the same object); the following
+    held_out_per_class instances give held-out sketches. Unseen classes: query_per_class instances give
+    one query sketch each, the following gallery_per_class other instances one gallery photo each, so no
+    query's own photo is in the gallery. Held-out and query sketches come from drawers that drew no
+    training sketch. Raises ValueError for an unknown category, repeats, no seen class left, or a count
+    below 1.
     """
     for option, value in (
         ("train_per_class", train_per_class), ("held_out_per_class", held_out_per_class),

@@ -1,8 +1,9 @@
 """One object of the synthetic world, and every view of it: photo, sketches, strokes, part masks.
 
-An instance is named by (seed, category, index). The photo's geometry is the category program with the instance's
-parameters under the instance's pose (flip, small turn, shear, aspect), somewhere in the frame. A sketch runs the program
-again with parameters exaggerated by its drawer, under nearly the same pose, and fills its own sheet.
+An instance is named by (seed, category, index). The photo's geometry is the category program with the
+instance's parameters under the instance's pose (flip, small turn, shear, aspect), somewhere in the frame.
+A sketch runs the program again with parameters exaggerated by its drawer, under nearly the same pose, and
+fills its own sheet.
 """
 
 from __future__ import annotations
@@ -47,23 +48,25 @@ class Instance:
         def between(name: str, low: float, high: float) -> float:
             return low + (high - low) * unit(self._key, "pose " + name)
 
-        turn = math.radians(between("turn", -12, 12) + extra_turn)
+        turn = math.radians(between("turn", -16, 16) + extra_turn)
         c, s = math.cos(turn), math.sin(turn)
-        aspect = math.sqrt(between("aspect", 0.8, 1.25) * extra_aspect)
-        shape = np.array([[aspect, between("shear", -0.18, 0.18)], [0.0, 1.0 / aspect]])
+        aspect = math.sqrt(between("aspect", 0.75, 1.33) * extra_aspect)
+        shape = np.array([[aspect, between("shear", -0.2, 0.2)], [0.0, 1.0 / aspect]])
         flip = np.diag([1.0 if between("flip", 0, 1) < 0.5 else -1.0, 1.0])
         return np.array([[c, -s], [s, c]]) @ shape @ flip
 
     @cached_property
     def photo_pieces(self) -> list[Piece]:
         """Pieces in the unit square of the photo, back to front."""
-        extent = 0.52 + 0.36 * unit(self._key, "pose extent")
+        extent = 0.5 + 0.38 * unit(self._key, "pose extent")
         room = (0.98 - extent) / 2
         x, y = (0.5 + room * (2 * unit(self._key, "pose " + axis) - 1) for axis in "xy")
         return fit(self._pieces(Parameters(self._key)), self._pose(), extent, x, y)
 
     def sketch_pieces(self, style: int) -> list[Piece]:
-        """Pieces in the unit square of the sketch by drawer `style`, exaggerated and bent, before the hand's noise."""
+        """Pieces in the unit square of the sketch by drawer `style`, exaggerated and bent, before the
+        hand's noise.
+        """
         who, key = drawer(style), mix(self._key, "sketch", style)
         parameters = Parameters(
             self._key, exaggeration=who.exaggeration, looseness=who.looseness, hand_key=mix(key, "hand")
@@ -85,16 +88,19 @@ class Instance:
         return draw(self.sketch_pieces(style), drawer(style), mix(self._key, "sketch", style))
 
     def sketch(self, style: int = 0, size: int = 128) -> NDArray[np.uint8]:
-        """uint8 [size, size, 3], black on white: exactly `strokes(style)`, drawn with the drawer's line width."""
+        """uint8 [size, size, 3], black on white: exactly `strokes(style)`, drawn with the drawer's line
+        width.
+        """
         _check_size(size)
         return rasterize(self.strokes(style), size, drawer(style).thickness)
 
     def part_mask(self, size: int = 128, style: int | None = None) -> NDArray[np.uint8]:
         """uint8 [size, size] of part ids: 0 background, k for PART_NAMES[category][k - 1].
 
-        style None: aligned to the photo, pixel by pixel. style s: aligned to the sketch of drawer s, that is to its
-        exaggerated, bent and shifted geometry; the lines themselves wander about it by the hand's noise (below 3 % of
-        the sheet for nearly all points), and parts whose outline the drawer left out are still labelled.
+        style None: aligned to the photo, pixel by pixel. style s: aligned to the sketch of drawer s, that
+        is to its exaggerated, bent and shifted geometry; the lines themselves wander about it by the
+        hand's noise (below 3 % of the sheet for nearly all points), and parts whose outline the drawer
+        left out are still labelled.
         """
         _check_size(size)
         return part_mask(self.photo_pieces if style is None else self.sketch_pieces(style), size)
