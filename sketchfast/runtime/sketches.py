@@ -84,7 +84,7 @@ def normalise_ink(grey: np.ndarray, alpha: np.ndarray | None = None) -> tuple[np
             else (255 - alpha, "faint ink on a transparent ground")
         )
     visible = grey[opaque]
-    level = float(np.median(visible))
+    level = _median(visible)
     if float(np.percentile(visible, 99)) - float(np.percentile(visible, 1)) < _BLANK_RANGE:
         guessed = (
             "light ink on a transparent ground, its opaque pixels taken as the ink" if level >= 128 else None
@@ -109,8 +109,8 @@ def _opaque(grey: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     if int(grey.max()) - int(grey.min()) < _BLANK_RANGE:
         return None, None
     guessed = None
-    border = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
-    majority = float(np.median(grey))
+    border = _median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
+    majority = _median(grey)
     ground = majority
     if (border >= 128) != (majority >= 128):
         ground = border
@@ -129,6 +129,12 @@ def _opaque(grey: np.ndarray) -> tuple[np.ndarray | None, str | None]:
         guessed = _join(guessed, f"grey levels {darkest}..{round(white)} stretched to black..white")
         grey = np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
     return grey, guessed
+
+
+def _median(levels: np.ndarray) -> float:
+    """The lower median of uint8 values; counting beats sorting tenfold on a picture."""
+    counts = np.cumsum(np.bincount(levels.reshape(-1), minlength=256))
+    return float(np.searchsorted(counts, (counts[-1] + 1) // 2))
 
 
 def _join(first: str | None, second: str | None) -> str | None:
