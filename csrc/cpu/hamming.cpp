@@ -14,9 +14,10 @@ namespace sketchfast::cpu {
 namespace {
 
 constexpr int64_t kWorkGrain = int64_t{1} << 18;        // word pairs that pay for starting a thread
-constexpr int64_t kGroupQueries = 1024;                 // queries that share one pass over the database
+constexpr int64_t kGroupQueries = 512;                 // queries that share one pass over the database
 constexpr int64_t kCandidateBytes = int64_t{256} << 20;  // bound on all candidate buffers alive at once
 constexpr int64_t kMinPartCodes = 16384;
+constexpr int64_t kMaxPartCodes = int64_t{1} << 31;  // what a collector counts in 32 bits
 constexpr int64_t kAmxQueries = 32;  // a tile group; below this its rows are mostly padding
 
 const HammingKernels* kernels_of(HammingPath path) {
@@ -164,7 +165,7 @@ void hamming_topk(const uint8_t* queries, int64_t num_queries, const uint8_t* da
   const int64_t groups = ceil_div(num_queries, group);
   // Several ranges a thread even out unequal cores; each range warms its threshold up anew, which large k makes dear.
   const int64_t wanted_parts = groups >= threads ? 1 : ceil_div(threads * (k <= 128 ? 4 : 1), groups);
-  const int64_t part = std::max(kMinPartCodes, round_up(ceil_div(num_database, wanted_parts), kTileWords));
+  const int64_t part = std::clamp(round_up(ceil_div(num_database, wanted_parts), kTileWords), kMinPartCodes, kMaxPartCodes);
   const int64_t parts = ceil_div(num_database, part);
 
   // At most `threads` groups are alive at once when each group is one task; otherwise groups run one after another.

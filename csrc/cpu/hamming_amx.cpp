@@ -88,36 +88,47 @@ SKETCHFAST_AMX void widen_queries(const uint8_t* queries, int64_t num_queries, i
   }
 }
 
+// Word w of 16 codes; codes shorter than the last whole word are padded with zero bits, codes past `valid` with zeros.
+SKETCHFAST_AMX inline void gather_words(const uint8_t* codes, int64_t valid, int64_t bytes, int w, __m512i* words) {
+  if (valid == kTileRows && (w + 1) * 8 <= bytes) {
+    const uint8_t* first = codes + w * 8;
+    if (bytes == 8) {
+      words[0] = _mm512_loadu_si512(first);
+      words[1] = _mm512_loadu_si512(first + 64);
+      return;
+    }
+    const __m512i offsets = _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(bytes));
+    words[0] = _mm512_i64gather_epi64(offsets, first, 1);
+    words[1] = _mm512_i64gather_epi64(offsets, first + 8 * bytes, 1);
+    return;
+  }
+  alignas(64) uint64_t plain[kTileRows] = {};
+  const auto length = static_cast<size_t>(std::min<int64_t>(8, bytes - w * 8));
+  for (int64_t c = 0; c < valid; ++c) std::memcpy(plain + c, codes + c * bytes + w * 8, length);
+  words[0] = _mm512_load_si512(plain);
+  words[1] = _mm512_load_si512(plain + 8);
+}
+
 // Code tiles [block of 16][word][16 rows][64] of `count` codes, padded to whole steps: set bits become +1, clear bits -1.
 SKETCHFAST_AMX void widen_codes(const uint8_t* codes, int64_t count, int64_t bytes, int words, int8_t* tiles) {
   const __m512i one = _mm512_set1_epi8(1);
   const __m512i minus_one = _mm512_set1_epi8(-1);
   // Lane i holds half a word of codes 2i and 2i + 1; row r takes their bits 4r .. 4r + 3.
-  const __m512i row_bits = _mm512_set1_epi64(0x2322212003020100);
+  const __m512i first_row_bits = _mm512_set1_epi64(0x2322212003020100);
   const __m512i low_halves = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const __m512i high_halves = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-  alignas(64) uint64_t block[kTileRows * kMaxWords];  // word-major
   const int64_t padded = (count + kStepCodes - 1) / kStepCodes * kStepCodes;
   for (int64_t first = 0; first < padded; first += kTileRows) {
     const int64_t valid = std::clamp<int64_t>(count - first, 0, kTileRows);
-    if (bytes == 8 && valid == kTileRows) {
-      std::memcpy(block, codes + first * 8, sizeof(uint64_t) * kTileRows);
-    } else {
-      for (int64_t c = 0; c < kTileRows; ++c) {
-        uint64_t code[kMaxWords] = {};
-        if (c < valid) load_code(codes + (first + c) * bytes, bytes, code);
-        for (int w = 0; w < words; ++w) block[w * kTileRows + c] = code[w];
-      }
-    }
     for (int w = 0; w < words; ++w) {
-      const __m512i codes_0_7 = _mm512_load_si512(block + w * kTileRows);
-      const __m512i codes_8_15 = _mm512_load_si512(block + w * kTileRows + 8);
-      const __m512i low = _mm512_permutex2var_epi32(codes_0_7, low_halves, codes_8_15);
-      const __m512i high = _mm512_permutex2var_epi32(codes_0_7, high_halves, codes_8_15);
+      __m512i plain[2];
+      gather_words(codes + first * bytes, valid, bytes, w, plain);
+      const __m512i low = _mm512_permutex2var_epi32(plain[0], low_halves, plain[1]);
+      const __m512i high = _mm512_permutex2var_epi32(plain[0], high_halves, plain[1]);
       int8_t* tile = tiles + (first / kTileRows * words + w) * kTileBytes;
 #pragma GCC unroll 8
       for (int r = 0; r < 8; ++r) {
-        const __m512i bits = _mm512_add_epi8(row_bits, _mm512_set1_epi8(static_cast<char>(4 * r)));
+        const __m512i bits = _mm512_add_epi8(first_row_bits, _mm512_set1_epi8(static_cast<char>(4 * r)));
         const __mmask64 low_row = _mm512_bitshuffle_epi64_mask(low, bits);
         const __mmask64 high_row = _mm512_bitshuffle_epi64_mask(high, bits);
         _mm512_store_si512(tile + r * 64, _mm512_mask_blend_epi8(low_row, minus_one, one));
@@ -153,41 +164,47 @@ SKETCHFAST_AMX inline __attribute__((always_inline)) void multiply_step(const in
   _tile_stored(3, out + 768, 64);
 }
 
-// Non-zero where any of the 1024 results of a step is negative.
-SKETCHFAST_AMX inline __attribute__((always_inline)) unsigned any_negative(const int32_t* results) {
-  __m512i a = _mm512_load_si512(results);
-  __m512i b = _mm512_load_si512(results + 16);
-#pragma GCC unroll 31
-  for (int row = 2; row < 64; row += 4) {
-    const __m512i r0 = _mm512_load_si512(results + row * 16);
-    a = _mm512_ternarylogic_epi32(a, r0, _mm512_load_si512(results + (row + 1) * 16), 0xfe);
-    if (row + 2 < 64) {
-      const __m512i r2 = _mm512_load_si512(results + (row + 2) * 16);
-      b = _mm512_ternarylogic_epi32(b, r2, _mm512_load_si512(results + (row + 3) * 16), 0xfe);
+// The sign bits of a tile's 16 rows, or-ed.
+SKETCHFAST_AMX inline __attribute__((always_inline)) __m512i or_rows(const int32_t* tile) {
+  __m512i a = _mm512_load_si512(tile);
+  __m512i b = _mm512_load_si512(tile + 16);
+#pragma GCC unroll 7
+  for (int row = 2; row < kTileRows; row += 4) {
+    a = _mm512_ternarylogic_epi32(a, _mm512_load_si512(tile + row * 16), _mm512_load_si512(tile + row * 16 + 16), 0xfe);
+    if (row + 2 == kTileRows) break;
+    b = _mm512_ternarylogic_epi32(b, _mm512_load_si512(tile + row * 16 + 32), _mm512_load_si512(tile + row * 16 + 48), 0xfe);
+  }
+  return _mm512_or_si512(a, b);
+}
+
+// Offers one tile's codes `columns` to the 16 queries, by column: cheap when few codes qualify, as is usual.
+SKETCHFAST_AMX inline void collect_columns(const int32_t* tile, uint32_t columns, int64_t first_id,
+                                           Collector* collectors, uint32_t valid_queries,
+                                           const int32_t* thresholds_at_start) {
+  const __m512i down = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(16));
+  for (; columns != 0; columns &= columns - 1) {
+    const int n = __builtin_ctz(columns);
+    const __m512i column = _mm512_i32gather_epi32(down, tile + n, 4);
+    uint32_t hits = _mm512_movepi32_mask(column) & valid_queries;
+    for (; hits != 0; hits &= hits - 1) {
+      const int q = __builtin_ctz(hits);
+      collectors[q].push(tile[q * 16 + n] / 2 + thresholds_at_start[q], first_id + n);
     }
   }
-  return _mm512_movepi32_mask(_mm512_or_si512(a, b));
 }
 
 // Offers each query's codes below the threshold it started from to its collector.
-SKETCHFAST_AMX __attribute__((noinline)) void collect_step(const int32_t* results, int64_t first_id, int64_t last_id,
-                                                           Collector* collectors, int64_t num_queries,
-                                                           const int32_t* thresholds_at_start) {
+SKETCHFAST_AMX inline void collect_step(const int32_t* results, const __m512i* signs, int64_t first_id, int64_t last_id,
+                                        Collector* collectors, int64_t num_queries,
+                                        const int32_t* thresholds_at_start) {
   const int64_t valid = last_id - first_id;
   const uint32_t valid_codes = valid >= kStepCodes ? ~0u : (1u << valid) - 1;
-  for (int64_t q = 0; q < num_queries; ++q) {
-    const int32_t* row = results + q / kTileRows * 512 + q % kTileRows * 16;
-    const uint32_t low = _mm512_movepi32_mask(_mm512_load_si512(row));
-    const uint32_t high = _mm512_movepi32_mask(_mm512_load_si512(row + 256));
-    uint32_t hits = (low | high << 16) & valid_codes;
-    if (hits == 0) continue;
-    Collector& nearest = collectors[q];
-    const int32_t started_from = thresholds_at_start[q];
-    for (; hits != 0; hits &= hits - 1) {
-      const int n = __builtin_ctz(hits);
-      const int32_t result = row[n / kTileRows * 256 + n % kTileRows];
-      nearest.push(result / 2 + started_from, first_id + n);
-    }
+  const uint32_t valid_queries = num_queries >= kStepQueries ? ~0u : (1u << num_queries) - 1;
+  for (int t = 0; t < 4; ++t) {
+    const int query = t / 2 * kTileRows;
+    const int code = t % 2 * kTileRows;
+    collect_columns(results + t * 256, _mm512_movepi32_mask(signs[t]) & (valid_codes >> code), first_id + code,
+                    collectors + query, (valid_queries >> query) & 0xffff, thresholds_at_start + query);
   }
 }
 
@@ -228,8 +245,11 @@ SKETCHFAST_AMX void scan_words(const ScanTask& task) {
         if (s < steps) {
           multiply_step<kWords>(group_starts, query_tiles, codes.data() + s * kStepCodes * positions, words, now);
         }
-        if (s == 0 || __builtin_expect(any_negative(before) == 0, 1)) continue;
-        collect_step(before, first + (s - 1) * kStepCodes, task.last, task.collectors + q, num_queries,
+        if (s == 0) continue;
+        const __m512i signs[4] = {or_rows(before), or_rows(before + 256), or_rows(before + 512), or_rows(before + 768)};
+        const __m512i any = _mm512_or_si512(_mm512_ternarylogic_epi32(signs[0], signs[1], signs[2], 0xfe), signs[3]);
+        if (__builtin_expect(_mm512_movepi32_mask(any) == 0, 1)) continue;
+        collect_step(before, signs, first + (s - 1) * kStepCodes, task.last, task.collectors + q, num_queries,
                      group_thresholds);
         collected = true;
       }

@@ -32,6 +32,7 @@ constexpr int kMaxWords = static_cast<int>(kMaxCodeBits / 64);
 
 class Collector {
  public:
+  // range: how many codes will be offered, less than 2^32.
   Collector(int64_t k, int64_t max_distance, int64_t range)
       : k_(k),
         capacity_(std::min(range, 2 * k + 64)),
@@ -105,7 +106,7 @@ class Collector {
   int32_t threshold_;
   int64_t below_ = 0;  // accepted so far with distance < threshold_; always less than k_
   int64_t size_ = 0;
-  std::vector<int64_t> counts_;  // accepted so far at each distance; exact below the threshold
+  std::vector<uint32_t> counts_;  // accepted so far at each distance; exact below the threshold
   std::unique_ptr<uint64_t[]> candidates_;
 };
 

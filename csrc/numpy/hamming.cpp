@@ -157,7 +157,7 @@ py::array pack_bits(const py::object& object, int threads) {
 
 }  // namespace
 
-void register_hamming(py::module_& module) {
+void bind_hamming(py::module_& module) {
   module.def("hamming_paths", &hamming_paths);
   module.def("hamming_topk", &hamming_topk, py::arg("queries"), py::arg("database"), py::arg("k"),
              py::arg("threads") = 0, py::arg("path") = "auto");
@@ -165,7 +165,5 @@ void register_hamming(py::module_& module) {
              py::arg("path") = "auto");
   module.def("pack_bits", &pack_bits, py::arg("values"), py::arg("threads") = 0);
 }
-
-void bind_hamming(py::module_& module) { register_hamming(module); }
 
 }  // namespace sketchfast::numpy
