@@ -66,7 +66,9 @@ def decide_cuda() -> CudaDecision:
         return CudaDecision(requested, False, "SKETCHFAST_CUDA=0")
     toolkit = None
     if CUDA_HOME:
-        said = subprocess.run([str(CUDA_HOME / "bin" / "nvcc"), "--version"], capture_output=True, text=True).stdout
+        said = subprocess.run(
+            [str(CUDA_HOME / "bin" / "nvcc"), "--version"], capture_output=True, text=True
+        ).stdout
         match = re.search(r"release (\d+\.\d+)", said)
         toolkit = match[1] if match else None
     if toolkit is None:
@@ -132,7 +134,9 @@ def extensions(cuda: CudaDecision) -> list[Extension]:
     if cuda.build:
         stable_cuda = [*stable, "-DUSE_CUDA"]
         host = ["-Wall", "-Wextra", f"-fmacro-prefix-map={ROOT}/="] + (["-Werror"] if strict else [])
-        nvcc = ["-O3", "-lineinfo", "-Xcompiler", ",".join(host)] + (["-Werror", "all-warnings"] if strict else [])
+        nvcc = ["-O3", "-lineinfo", "-Xcompiler", ",".join(host)] + (
+            ["-Werror", "all-warnings"] if strict else []
+        )
         built.append(
             cpp_extension.CUDAExtension(
                 "sketchfast._C_cuda",
@@ -166,10 +170,18 @@ class BuildExtension(cpp_extension.BuildExtension):
         record = folder / "_build.json"
         now = json.dumps(build_record(self.extensions), indent=2) + "\n"
         if not record.exists() or record.read_text() != now:
-            self.force = True  # setuptools compares dates of files only; other settings also need another build
-        print(f"sketchfast: CUDA kernels {'will be built' if CUDA.build else 'are left out'}: {CUDA.reason}", flush=True)
+            self.force = (
+                True  # setuptools compares dates of files only; other settings also need another build
+            )
+        print(
+            f"sketchfast: CUDA kernels {'will be built' if CUDA.build else 'are left out'}: {CUDA.reason}",
+            flush=True,
+        )
         if CUDA.build:
-            print(f"sketchfast: for compute capabilities {CUDA.architectures} (TORCH_CUDA_ARCH_LIST)", flush=True)
+            print(
+                f"sketchfast: for compute capabilities {CUDA.architectures} (TORCH_CUDA_ARCH_LIST)",
+                flush=True,
+            )
         super().run()
         if not CUDA.build:  # a module of an earlier build in the same place would contradict the record
             for stale in folder.glob("_C_cuda*.so"):

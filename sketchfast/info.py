@@ -41,7 +41,12 @@ def build_info() -> dict[str, Any]:
         info = json.loads(record.read_text())
     else:
         cuda = {"requested": None, "build": False, "reason": "the native modules were never built here"}
-        info = {"cuda": cuda | {"toolkit": None, "architectures": None}, "torch": None, "torch_target": None, "modules": []}
+        info = {
+            "cuda": cuda | {"toolkit": None, "architectures": None},
+            "torch": None,
+            "torch_target": None,
+            "modules": [],
+        }
     info["present"] = {}
     for name in NATIVE_MODULES:
         spec = find_spec(f"sketchfast.{name}")
@@ -82,7 +87,9 @@ def _module_state(name: str, origin: str | None) -> str:
     try:
         if name == "_core":
             core = _native.load_core()
-            return f"loads from {origin}" + (f"; {core.description()}" if hasattr(core, "description") else "")
+            return f"loads from {origin}" + (
+                f"; {core.description()}" if hasattr(core, "description") else ""
+            )
         import torch
 
         if name == "_C_cuda" and torch.version.cuda is None:
@@ -116,5 +123,7 @@ def _gpus() -> str:
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         capability = f"{properties.major}.{properties.minor}"
-        names.append(f"{properties.name} (compute capability {capability}, {properties.total_memory / 2**30:.0f} GiB)")
+        names.append(
+            f"{properties.name} (compute capability {capability}, {properties.total_memory / 2**30:.0f} GiB)"
+        )
     return "; ".join(names)

@@ -60,12 +60,25 @@ def make(environment: Path) -> None:
             return
         if environment.exists():
             shutil.rmtree(environment)  # interrupted
-        print(f"Making {environment}: several minutes once, torch alone is a few GB.", file=sys.stderr, flush=True)
+        print(
+            f"Making {environment}: several minutes once, torch alone is a few GB.",
+            file=sys.stderr,
+            flush=True,
+        )
         venv.create(environment, with_pip=True)
-        command = [environment / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        command = [
+            environment / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]
         command += ["--quiet"] if os.environ.get("CI") else []
         command += ["--constraint", ROOT / "constraints.txt", *requirements()]
-        clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        clean = {
+            name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")
+        }
         # Standard output is for the shell that evaluates it.
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=clean)
         marker.touch()
@@ -73,14 +86,18 @@ def make(environment: Path) -> None:
 
 def main() -> None:
     if sys.version_info < (3, 11):
-        raise SystemExit(f"sketchfast needs Python 3.11 or newer, found {sys.version.split()[0]} at {sys.executable}")
+        raise SystemExit(
+            f"sketchfast needs Python 3.11 or newer, found {sys.version.split()[0]} at {sys.executable}"
+        )
     environment = folder()
     try:
         make(environment)
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"the environment at {environment} could not be made: pip ended with {error.returncode}") from error
+        raise SystemExit(
+            f"the environment at {environment} could not be made: pip ended with {error.returncode}"
+        ) from error
     print(f"export VIRTUAL_ENV={shlex.quote(str(environment))}")
-    print(f"export PATH={shlex.quote(str(environment / 'bin'))}:\"$PATH\"")
+    print(f'export PATH={shlex.quote(str(environment / "bin"))}:"$PATH"')
     print(f"export PYTHONPATH={shlex.quote(str(ROOT))}")
     print("unset PYTHONHOME")
 

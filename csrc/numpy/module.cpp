@@ -1,4 +1,5 @@
-// sketchfast._core: numpy faces of csrc/cpu for processes that never import torch. One bind_<op> per file of this folder.
+// sketchfast._core: numpy faces of csrc/cpu for processes that never import torch. One bind_<op> per file of this
+// folder.
 #include <pybind11/pybind11.h>
 
 namespace sketchfast::numpy {

@@ -1,6 +1,6 @@
 // Checks that every tensor op begins with. Messages name the argument, what was expected and what was found; they reach
-// Python as RuntimeError. (The functions of sketchfast.ops check first and raise ValueError or TypeError; these here keep
-// a direct call of torch.ops.sketchfast.<op> from crashing.)
+// Python as RuntimeError. (The functions of sketchfast.ops check first and raise ValueError or TypeError; these here
+// keep a direct call of torch.ops.sketchfast.<op> from crashing.)
 #pragma once
 
 #include <torch/csrc/stable/library.h>
@@ -41,7 +41,8 @@ inline void check_device(const Tensor& tensor, On device, const char* op, const 
                   device == On::cpu ? "the CPU" : "a CUDA device", " as the other tensors are");
 }
 
-inline void check_same_device(const Tensor& a, const char* name_a, const Tensor& b, const char* name_b, const char* op) {
+inline void check_same_device(const Tensor& a, const char* name_a, const Tensor& b, const char* name_b,
+                              const char* op) {
   STD_TORCH_CHECK(a.get_device_index() == b.get_device_index(), op, ": ", name_a, " and ", name_b,
                   " must be on one device, found indices ", a.get_device_index(), " and ", b.get_device_index());
 }

@@ -23,8 +23,9 @@ inline void check_codes(const Tensor& queries, const Tensor& database, On device
   check_device(queries, device, op, "queries");
   check_device(database, device, op, "database");
   check_same_device(queries, "queries", database, "database", op);
-  STD_TORCH_CHECK(queries.size(1) == database.size(1), op, ": queries and database must have codes of one length, found ",
-                  8 * queries.size(1), " and ", 8 * database.size(1), " bits");
+  STD_TORCH_CHECK(queries.size(1) == database.size(1), op,
+                  ": queries and database must have codes of one length, found ", 8 * queries.size(1), " and ",
+                  8 * database.size(1), " bits");
   check_bits(8 * queries.size(1), op, "queries");
 }
 
@@ -33,7 +34,9 @@ inline void check_k(int64_t k, const Tensor& database, const char* op) {
                   " codes of database, found ", k);
 }
 
-inline ScalarType distance_dtype(int64_t bits) { return bits <= kMaxByteDistance ? ScalarType::Byte : ScalarType::Short; }
+inline ScalarType distance_dtype(int64_t bits) {
+  return bits <= kMaxByteDistance ? ScalarType::Byte : ScalarType::Short;
+}
 
 inline void check_values(const Tensor& values, On device) {
   STD_TORCH_CHECK(values.dim() >= 1, "pack_bits: values must have shape [..., bits], found a scalar");

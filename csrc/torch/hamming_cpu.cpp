@@ -71,7 +71,8 @@ Tensor pack_bits(const Tensor& values) {
       cpu::pack_bits(static_cast<const BFloat16Bits*>(in), rows, bits, out, threads());
       break;
     default:
-      STD_TORCH_CHECK(false, "pack_bits: values must be float32, float64, float16, bfloat16, int8, uint8 or bool, found ",
+      STD_TORCH_CHECK(false,
+                      "pack_bits: values must be float32, float64, float16, bfloat16, int8, uint8 or bool, found ",
                       torch::headeronly::toString(v.scalar_type()));
   }
   return codes;

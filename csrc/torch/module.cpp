@@ -8,7 +8,14 @@
 #define SKETCHFAST_INIT(name) SKETCHFAST_JOIN(PyInit_, name)
 
 // TORCH_EXTENSION_NAME is _C or _C_cuda and comes from the build. The definition has static storage as Python keeps it.
-static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, SKETCHFAST_NAME(TORCH_EXTENSION_NAME), nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                                 SKETCHFAST_NAME(TORCH_EXTENSION_NAME),
+                                 nullptr,
+                                 -1,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr};
 
 PyMODINIT_FUNC SKETCHFAST_INIT(TORCH_EXTENSION_NAME)(void) { return PyModule_Create(&definition); }
