@@ -1,0 +1,231 @@
+"""Training batches of class pairs (a sketch and a photo of the same class) and their augmentation.
+
+Everything random about a pair follows from (seed, epoch, position in the epoch): not from the number of
+processes, of threads, or of batches already served. Uses torch; `sketchfast.data` itself does not import
+this module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sketchfast.data.image_set import ImageSet
+from sketchfast.runtime.preprocess import Preprocess
+
+NUM_UNIFORMS = 16  # random numbers in [0, 1) each image of a pair may use
+
+
+@dataclass
+class Augmentation:
+    """Chances and ranges; every chance is per image. All zeros switch augmentation off.
+
+    The geometric part has the ranges of TCN's released code, which applies each with chance 0.5 and moves
+    both images of a pair alike (``pair_together``). What a transformation uncovers is white in a sketch
+    (black in the released code, D) and the border's colour in a photo. The rest serves training from scratch.
+    """
+
+    chance: float = 0.5
+    flip: bool = True
+    scale: tuple[float, float] = (0.7, 1.3)
+    rotation: float = 30.0  # degrees, both ways
+    shift: float = 10.0 / 256.0  # share of the side, both ways
+    pair_together: bool = True
+    colour: float = 0.0  # brightness, contrast and saturation of photos, each by a factor 1 +- colour
+    grey: float = 0.0  # chance that a photo loses its colour
+    thickness: float = 0.0  # chance that a sketch's strokes grow by up to a pixel on each side
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be (low, high) with 0 < low <= high, got {self.scale}")
+        for name in ("chance", "grey", "thickness"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a chance and must lie in 0..1, got {getattr(self, name)}")
+
+
+class Pixels:
+    """The images of a set at one size: decoded once into memory when they fit, else by threads when asked
+    for.
+    """
+
+    def __init__(
+        self, images: ImageSet, preprocess: Preprocess, memory: int = 4 << 30, threads: int = 8
+    ) -> None:
+        self.images, self.preprocess = images, preprocess
+        size = preprocess.size
+        fits = len(images) * size * size * 3 <= memory
+        self.array = images.resized(size, preprocess) if fits else None
+        self.pool = None if fits else ThreadPoolExecutor(threads, thread_name_prefix="decode")
+
+    def take(self, indices: np.ndarray) -> Tensor:
+        """uint8 [n, S, S, 3]."""
+        if self.array is not None:
+            return torch.from_numpy(self.array[indices])
+        assert self.pool is not None
+        decoded = self.pool.map(lambda i: self.preprocess.resize_image(self.images.load(int(i))), indices)
+        return torch.from_numpy(np.stack(list(decoded)))
+
+
+class ClassPairs:
+    """Every photo once an epoch (``repeats`` times), each with a random sketch of its class, as the released
+    code.
+
+    ``batch_size`` counts the pairs of the global batch, over all processes: the result of training does not
+    depend on how many there are. The rest of an epoch that fills no batch is dropped.
+    Raises ValueError when a class has photos but no sketch, or the data is smaller than one batch.
+    """
+
+    def __init__(
+        self,
+        sketches: ImageSet,
+        photos: ImageSet,
+        preprocess: Preprocess,
+        batch_size: int = 32,
+        seed: int = 0,
+        repeats: int = 1,
+        memory: int = 4 << 30,
+    ) -> None:
+        self.labels, self.batch_size, self.seed, self.repeats = photos.labels, batch_size, seed, repeats
+        self.sketches_of = [np.flatnonzero(sketches.labels == label) for label in range(len(photos.names))]
+        for label in np.unique(photos.labels):
+            if len(self.sketches_of[label]) == 0:
+                raise ValueError(f"class {photos.names[label]!r} has training photos but no training sketch")
+        if len(photos) * repeats < batch_size:
+            raise ValueError(f"batch_size is {batch_size}, but there are only {len(photos) * repeats} pairs")
+        self.sketches, self.photos = Pixels(sketches, preprocess, memory), Pixels(photos, preprocess, memory)
+
+    def epoch(self, epoch: int, rank: int = 0, world: int = 1, start_step: int = 0) -> _Epoch:
+        if self.batch_size % world:
+            raise ValueError(f"batch_size={self.batch_size} pairs do not divide over {world} processes")
+        return _Epoch(self, epoch, rank, world, start_step)
+
+
+class _Epoch:
+    def __init__(self, pairs: ClassPairs, epoch: int, rank: int, world: int, start_step: int) -> None:
+        self.pairs, self.start_step = pairs, start_step
+        random = np.random.default_rng([pairs.seed, epoch])
+        count = len(pairs.labels) * pairs.repeats
+        self.order = random.permutation(count) % len(pairs.labels)
+        self.choice = random.random(count)
+        self.uniforms = random.random((count, 2, NUM_UNIFORMS), dtype=np.float32)
+        self.local = pairs.batch_size // world
+        self.offset = rank * self.local
+
+    def __len__(self) -> int:
+        return max(len(self.order) // self.pairs.batch_size - self.start_step, 0)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        # One batch is prepared while the previous one is trained on.
+        with ThreadPoolExecutor(1) as ahead:
+            waiting: Future[dict[str, Tensor]] | None = None
+            for step in range(self.start_step, self.start_step + len(self)):
+                following = ahead.submit(self._batch, step)
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = following
+            if waiting is not None:
+                yield waiting.result()
+
+    def _batch(self, step: int) -> dict[str, Tensor]:
+        first = step * self.pairs.batch_size + self.offset
+        rows = slice(first, first + self.local)
+        photos = self.order[rows]
+        labels = self.pairs.labels[photos]
+        choices = zip(labels, self.choice[rows])
+        sketches = np.array(
+            [own[int(u * len(own))] for own, u in ((self.pairs.sketches_of[y], u) for y, u in choices)]
+        )
+        return {
+            "sketch": self.pairs.sketches.take(sketches),
+            "photo": self.pairs.photos.take(photos),
+            "label": torch.from_numpy(labels),
+            "uniforms": torch.from_numpy(self.uniforms[rows]),
+        }
+
+
+def normalize(pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S], channels last in memory: what ``Preprocess.normalize``
+    computes.
+    """
+    return standardize(pixels.permute(0, 3, 1, 2).float() / 255.0, preprocess)
+
+
+def standardize(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """Values in 0..1, [B, 3, S, S] -> (value - mean) / std."""
+    mean = images.new_tensor(preprocess.mean).view(1, 3, 1, 1)
+    std = images.new_tensor(preprocess.std).view(1, 3, 1, 1)
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def augment_pairs(
+    batch: dict[str, Tensor], how: Augmentation, preprocess: Preprocess
+) -> tuple[Tensor, Tensor]:
+    """Sketches and photos of a ``ClassPairs`` batch, on any device, as network input: two float32 [B, 3, S,
+    S].
+    """
+    sketches, photos = (batch[name].permute(0, 3, 1, 2).float() / 255.0 for name in ("sketch", "photo"))
+    sketch_numbers, photo_numbers = batch["uniforms"].unbind(1)
+    sketches = _thickened(sketches, how, sketch_numbers)
+    # Ink instead of paper, so that what is uncovered, zero, is paper again.
+    sketches = 1.0 - _moved(1.0 - sketches, how, sketch_numbers, "zeros")
+    photos = _moved(photos, how, sketch_numbers if how.pair_together else photo_numbers, "border")
+    photos = _recoloured(photos, how, photo_numbers)
+    return standardize(sketches, preprocess), standardize(photos, preprocess)
+
+
+def _moved(images: Tensor, how: Augmentation, u: Tensor, padding: str) -> Tensor:
+    """Flip, scale, rotate and shift; u are numbers in [0, 1), [B, NUM_UNIFORMS]."""
+    if how.chance == 0:
+        return images
+
+    def chosen(column: int) -> Tensor:
+        return u[:, column] < how.chance
+
+    def between(column: int, low: float, high: float) -> Tensor:
+        return low + (high - low) * u[:, column]
+
+    flip = 1.0 - 2.0 * (chosen(0) & how.flip).float()
+    one, zero = torch.ones_like(flip), torch.zeros_like(flip)
+    scale_x = torch.where(chosen(1), between(2, *how.scale), one)
+    scale_y = torch.where(chosen(1), between(3, *how.scale), one)
+    angle = torch.where(chosen(4), between(5, -how.rotation, how.rotation), zero) * (math.pi / 180.0)
+    shift_x = torch.where(chosen(6), between(7, -how.shift, how.shift), zero) * 2.0
+    shift_y = torch.where(chosen(6), between(8, -how.shift, how.shift), zero) * 2.0
+    # grid_sample asks where each output pixel comes from: the inverse of "flip, scale, rotate, shift".
+    cos, sin = angle.cos(), angle.sin()
+    rows_x = torch.stack([cos / scale_x * flip, sin / scale_x * flip, zero], dim=1)
+    rows_y = torch.stack([-sin / scale_y, cos / scale_y, zero], dim=1)
+    inverse = torch.stack([rows_x, rows_y], dim=1)
+    inverse[:, :, 2] = -(inverse[:, :, :2] @ torch.stack([shift_x, shift_y], dim=1)[:, :, None]).squeeze(2)
+    grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+
+
+def _thickened(sketches: Tensor, how: Augmentation, u: Tensor) -> Tensor:
+    """Black ink on white: the minimum of a 3x3 neighbourhood thickens strokes, half-way blends thicken them
+    less.
+    """
+    if how.thickness == 0:
+        return sketches
+    thick = -F.max_pool2d(-sketches, 3, stride=1, padding=1)
+    amount = torch.where(u[:, 9] < how.thickness, u[:, 10], torch.zeros_like(u[:, 10]))
+    return torch.lerp(sketches, thick, amount[:, None, None, None])
+
+
+def _recoloured(photos: Tensor, how: Augmentation, u: Tensor) -> Tensor:
+    if how.colour > 0:
+        brightness, contrast, saturation = (1 + how.colour * (2 * u[:, 9:12] - 1)).T[:, :, None, None, None]
+        photos = photos * brightness
+        photos = torch.lerp(photos.mean(dim=(1, 2, 3), keepdim=True), photos, contrast)
+        photos = torch.lerp(photos.mean(dim=1, keepdim=True), photos, saturation)
+    if how.grey > 0:
+        losing = (u[:, 12] < how.grey)[:, None, None, None]
+        photos = torch.where(losing, photos.mean(dim=1, keepdim=True), photos)
+    return photos.clamp(0.0, 1.0) if how.colour > 0 else photos

@@ -1,0 +1,524 @@
+"""TCN: zero-shot sketch-based image retrieval (Wang, Deng, Liu and Tao, TPAMI 2023).
+
+A sketch encoder and a photo encoder are coupled by a penalty on the distance between their weights (L_SWS),
+each with its own batch normalisation. On the shared embedding sit a classifier with a distilled ImageNet
+teacher (L_DIS) and a metric whose anchors are drawn towards the class's word vector (L_SEM).
+
+    python train/tcn.py                                            the synthetic world, minutes on two cores
+    python train/tcn.py sketchy-small --data.root DIR              real sketches from scratch, small
+    python train/tcn.py table2-sketchy1-512 --data.root DIR --data.word-vectors FILE     the paper's main
+    result python train/tcn.py --list                                     every named config: each row of
+    tables 2, 3, 4 python train/tcn.py NAME --help                                the settings of one, and
+    the decisions below
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import tyro
+
+from sketchfast import atomic
+from sketchfast.data import ZeroShotSplit, load_zero_shot
+from sketchfast.data.class_pairs import Augmentation, ClassPairs, Pixels, augment_pairs, normalize
+from sketchfast.models.tcn import TCN, TCNConfig
+from sketchfast.nn import discrimination_loss, soft_weight_sharing_loss
+from sketchfast.retrieval.itq import ITQ
+from sketchfast.retrieval.zero_shot_evaluation import (
+    Cutoffs,
+    Row,
+    chance_rows,
+    encode,
+    format_rows,
+    score_embeddings,
+    score_matrix,
+)
+from sketchfast.runtime.preprocess import Preprocess
+from sketchfast.training import LoopConfig, StepContext, Task, fit, load_weights, save_model, stream_seed
+
+DECISIONS = """
+Decisions (D), where the paper is silent or the released code differs from it:
+  L_SWS   squared norms as in eq. 2; --loss.sws code: unsquared, as released. A term is one parameter tensor.
+  The photo
+          tower starts as a copy of the sketch tower, also from scratch.
+  L_DIS   the mean of eq. 9 is taken in each modality, and the two means are added (released). Table 4's
+  "Hard (a : b)"
+          weighs the classification of sketches against that of photos.
+  L_SEM   mean over the 2B anchors (released); --model.metric-reduction sum is eq. 11 as printed. The arg max
+  of eq. 10
+          may take the anchor's own feature; --model.exclude-self is the released code, and so is
+          --model.entropy-weight.
+  BHT+SR  the regression maps the feature to the word vector, mean squared error; its ratio is the
+  regression's weight. G_R     batch normalisation follows it (released, the paper names none):
+  --model.embedding-norm.
+          With pretrained weights G_R and G_T start as the factors of the ImageNet classifier (released).
+  VGG     the feature is fc7 (4096-d). Attention: two 1x1 convolutions, softmax over positions, shortcut.
+  batch   32 pairs are the global batch, over all processes. An epoch takes every photo once, with a random
+  sketch of
+          its class. lr falls by a constant factor each step. Augmentation has the released code's ranges.
+  best    mean class accuracy of sketch recognition on held-out sketches of seen classes.
+  codes   ITQ is fitted on unit-length training features of both modalities; --evaluation.itq tcn fits on the
+  test
+          queries, centres each side by its own mean and takes the wrong transpose, as released.
+  words   --data.semantic one-hot (for data without word vectors) makes G_A a learned proxy of each class:
+  semantics
+          then carry nothing from seen to unseen classes, and it is not the paper's method.
+  Fig. 12 one network for each code length, dim = bits. Fig. 13's values of lambda_SWS: 0, 1, 10, 100, 1000,
+  10000.
+"""
+
+
+@dataclass
+class Data:
+    root: str | None = None  # folder of the data set; none: the synthetic world
+    dataset: str = "synthetic"  # synthetic, sketchy, tu_berlin, quickdraw, folder
+    split: str | None = None  # Sketchy: zeroshot1 (100/25, table 2's split 1) or zeroshot0 (104/21, split 2)
+    size: int = 224  # side of the network's input in pixels
+    semantic: Literal["word-vectors", "one-hot"] = "word-vectors"
+    word_vectors: str | None = None  # pickle, npz or text; the synthetic world brings its own
+    dedupe_gallery: bool = False  # drop the photos that Sketchy-Extended's lists name twice
+    memory_gib: float = 4.0  # decode a set once into memory when it fits this
+    seed: int = 0  # of the split, where it is random, and of the synthetic world
+    train_per_class: int = 40  # the four sizes of the synthetic world
+    held_out_per_class: int = 8
+    query_per_class: int = 20
+    gallery_per_class: int = 120
+
+
+@dataclass
+class Optimizer:
+    batch: int = 32  # pairs, over all processes
+    repeats: int = 1  # passes over the photos that make an epoch
+    lr: float = 1e-4
+    lr_end: float = 3e-6
+    warmup: float = 0.0  # share of the steps over which lr first rises
+    weight_decay: float = 5e-4
+    decoupled_decay: bool = False  # AdamW instead of Adam
+
+
+@dataclass
+class Loss:
+    lambda_sws: float = 1000.0
+    lambda_dis: float = 1.0
+    lambda_sem: float = 1.0
+    sws: Literal["paper", "code"] = "paper"
+    sketch_weight: float = 1.0  # table 4: Hard (sketch_weight : 1)
+    teacher: bool = True  # distil the ImageNet model; needs pretrained weights
+
+
+@dataclass
+class Evaluation:
+    ap_at: tuple[int, ...] = ()  # k of mAP@k, besides all
+    at: tuple[int, ...] = (100,)  # k of Prec@k
+    protocols: tuple[str, ...] = ("sklearn", "sake")  # the paper's numbers are under "sake"
+    itq: Literal["itq", "tcn"] = "itq"
+    bits: tuple[int, ...] = (32, 64, 128)  # as far as dim permits
+    keep_bits: int = 64  # the ITQ stored with the model
+    export: bool = False  # write OUT/export, both encoders as ONNX
+
+
+@dataclass
+class Recipe:
+    data: Data = field(default_factory=Data)
+    model: TCNConfig = field(default_factory=TCNConfig)
+    loss: Loss = field(default_factory=Loss)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+class TCNTask(Task):
+    """Algorithm 1. S, I: sketches and photos of a batch; R: their features; O: logits; Y^S: word vectors."""
+
+    name, monitor, mode = "tcn", "sketch_accuracy", "max"
+
+    def __init__(self, recipe: Recipe, split: ZeroShotSplit) -> None:
+        self.recipe, self.split = recipe, split
+        names, preprocess = split.seen_names, Preprocess(size=recipe.data.size)
+        self.words = class_vectors(recipe, split)
+        recipe.model.num_classes, recipe.model.semantic_dim = len(names), self.words.shape[1]
+        pretrained = recipe.model.weights != "none"
+        recipe.model.num_teacher_classes = 1000 if pretrained and recipe.loss.teacher else 0
+        torch.manual_seed(stream_seed(recipe.loop.seed))
+        self.model = TCN(recipe.model, names, preprocess).to(memory_format=torch.channels_last)
+        self.teacher = self.model.take_teacher()
+        self.pairs: ClassPairs | None = None
+        self.pixels: Pixels | None = None
+
+    def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
+        if self.pairs is None:
+            o, memory = self.recipe.optimizer, int(self.recipe.data.memory_gib * 2**30)
+            self.pairs = ClassPairs(
+                self.split.train_sketches, self.split.train_photos, self.model.preprocess,
+                o.batch, self.recipe.loop.seed, o.repeats, memory,
+            )  # fmt: skip
+        return self.pairs.epoch(epoch, rank, world, start_step)
+
+    def prepare(self, device: torch.device) -> None:
+        self.words = self.words.to(device)
+        if self.teacher is not None:
+            self.teacher.to(device, memory_format=torch.channels_last)
+
+    def make_optimizer(self, params: Iterable[Any]) -> torch.optim.Optimizer:
+        o = self.recipe.optimizer
+        kind = torch.optim.AdamW if o.decoupled_decay else torch.optim.Adam
+        return kind(params, lr=o.lr, weight_decay=o.weight_decay)
+
+    def schedule(self, step: int, total: int) -> float:
+        o, progress = self.recipe.optimizer, step / max(total - 1, 1)
+        rise = min(1.0, (step + 1) / max(1.0, o.warmup * total))
+        return rise * (o.lr_end / o.lr) ** progress
+
+    def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, torch.Tensor]:
+        recipe, model = self.recipe.loss, self.model
+        S, I = augment_pairs(batch, self.recipe.augmentation, model.preprocess)
+        Y = batch["label"]
+        out = context.model(S, I)  # eq. 1, 7, 8
+        O_teacher = None
+        if self.teacher is not None:
+            with context.fabric.autocast():
+                O_teacher = self.teacher(I)
+
+        dis = discrimination_loss(  # eq. 9
+            out.sketch_logits, out.photo_logits, Y, out.photo_distilled, O_teacher, recipe.sketch_weight
+        )
+        R, Y2 = torch.cat([out.sketch, out.photo]), torch.cat([Y, Y])
+        # alpha of the whole global batch, so that it does not depend on the number of processes.
+        alpha = torch.rand(2, len(Y) * context.world_size, generator=context.shared_generator)
+        alpha = alpha[:, context.local_slice(len(Y))].flatten().to(R.device)
+        own = context.rank * len(R) + torch.arange(len(R), device=R.device)
+        L_sem = model.semantic_metric(  # eq. 10, 11
+            R, Y2, context.all_gather(R), context.all_gather(Y2),
+            semantic=self.words[Y2], alpha=alpha, own=own, classifier=model.classifier,
+        )  # fmt: skip
+        if model.config.metric_reduction == "sum":  # DDP takes the mean over processes
+            L_sem = L_sem * context.world_size
+
+        loss = recipe.lambda_dis * dis.total + recipe.lambda_sem * L_sem  # eq. 12
+        logs = {"L_DIS": dis.total, "L_SEM": L_sem}
+        logs |= {"L_DIS_sketch": dis.sketch_classification, "L_DIS_photo": dis.photo_classification}
+        if dis.distillation is not None:
+            logs["L_DIS_teacher"] = dis.distillation
+        if model.config.sharing == "soft":
+            L_sws = soft_weight_sharing_loss(model.coupled_weights(), recipe.sws)  # eq. 2
+            loss, logs["L_SWS"] = loss + recipe.lambda_sws * L_sws, L_sws
+        return {"loss": loss, **logs}
+
+    def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
+        """Recognition of held-out sketches of seen classes: accuracy of each class, then their mean."""
+        held_out = self.split.held_out_sketches
+        self.pixels = self.pixels or Pixels(held_out, self.model.preprocess)
+        right = np.zeros(len(held_out))
+        for rows in np.array_split(np.arange(len(held_out)), max(1, len(held_out) // 128)):
+            with fabric.autocast():
+                S = normalize(self.pixels.take(rows).to(fabric.device), self.model.preprocess)
+                predicted = self.model.classify_sketch(S).argmax(dim=1)
+            right[rows] = predicted.cpu().numpy() == held_out.labels[rows]
+        return {
+            self.monitor: float(
+                np.mean([right[held_out.labels == y].mean() for y in np.unique(held_out.labels)])
+            )
+        }
+
+
+def load_split(data: Data) -> ZeroShotSplit:
+    if data.dataset == "synthetic":
+        sizes = ("train_per_class", "held_out_per_class", "query_per_class", "gallery_per_class")
+        options = {name: getattr(data, name) for name in sizes}
+        return load_zero_shot("synthetic", seed=data.seed, size=data.size, **options)
+    if data.root is None:
+        raise SystemExit(f"data set {data.dataset!r} needs its folder: --data.root DIR")
+    vectors = data.word_vectors if data.semantic == "word-vectors" else None
+    return load_zero_shot(
+        data.dataset, data.root, data.split,
+        seed=data.seed, dedupe_gallery=data.dedupe_gallery, word_vectors=vectors,
+    )  # fmt: skip
+
+
+def class_vectors(recipe: Recipe, split: ZeroShotSplit) -> torch.Tensor:
+    """Y^S of the seen classes, float32 [classes, D]."""
+    if recipe.data.semantic == "one-hot":
+        print(
+            "(D) semantic vectors are one-hot: G_A learns a proxy of each seen class and knows no word (not the paper)"
+        )
+        return torch.eye(len(split.seen_names))
+    if split.semantic is None:
+        if recipe.model.metric in ("none", "bht"):
+            return torch.zeros(len(split.seen_names), 1)
+        raise SystemExit(
+            f"metric {recipe.model.metric!r} needs a vector for each class name and {split.name} brings none: "
+            "--data.word-vectors FILE (pickle, npz or text), or --data.semantic one-hot"
+        )
+    return torch.from_numpy(np.stack([split.semantic[name] for name in split.seen_names])).float()
+
+
+def evaluate(task: TCNTask, recipe: Recipe, out: Path) -> list[Row]:
+    """Score the model on unseen classes and on held-out sketches of seen ones, and store its ITQ in it."""
+    model, split, e = task.model.eval(), task.split, recipe.evaluation
+    device = next(model.parameters()).device
+    cutoffs = Cutoffs(("all", *e.ap_at), e.at, e.protocols)
+    released = e.itq == "tcn"
+    training = np.concatenate(
+        [encode(model, split.train_sketches, device), encode(model, split.train_photos, device)]
+    )
+    lengths = [bits for bits in e.bits if bits <= model.config.dim]
+    itqs = [ITQ(bits).fit(training) for bits in lengths]
+    untrained = copy_untrained(task, device)
+    rows: list[Row] = []
+    for searched, queries, gallery in (
+        ("unseen", split.query_sketches, split.gallery_photos),
+        ("seen, held out", split.held_out_sketches, split.seen_photos_gallery),
+    ):
+        for method, network in (("TCN", model), ("untrained network", untrained)):
+            features = encode(network, queries, device), encode(network, gallery, device)
+            if method == "untrained network":
+                coders = []
+            else:
+                coders = [ITQ(bits, variant="tcn").fit(features[0]) for bits in lengths] if released else itqs
+            labelled = (features[0], queries.labels), (features[1], gallery.labels)
+            rows += score_embeddings(searched, method, *labelled, cutoffs, coders, own_mean=released)
+            if method == "TCN":
+                np.savez(
+                    out / f"embeddings-{searched.split(',')[0]}.npz", queries=features[0], gallery=features[1]
+                )
+        if split.name.startswith("synthetic") and searched == "unseen":
+            from sketchfast.data.synthetic import nearest_pixel_baseline
+
+            rows += score_matrix(
+                searched, "nearest pixel", nearest_pixel_baseline(split), queries, gallery, cutoffs
+            )
+        rows += chance_rows(searched, queries, gallery, cutoffs)
+    kept = [itq for itq in itqs if itq.bits == min(e.keep_bits, model.config.dim)] or itqs[-1:]
+    if kept:
+        model.set_itq(torch.from_numpy(kept[0].mean), torch.from_numpy(kept[0].projection))
+    return rows
+
+
+@torch.no_grad()
+def copy_untrained(task: TCNTask, device: torch.device) -> TCN:
+    """The same network with new random weights, its batch normalisation fed with a few training batches."""
+    config = dataclasses.replace(task.model.config, weights="none", freeze_batch_norm=False, itq_bits=0)
+    torch.manual_seed(stream_seed(task.recipe.loop.seed, 1))
+    network = TCN(config, task.model.class_names, task.model.preprocess).to(device).train()
+    for batch, _ in zip(task.batches(0, 0, 1), range(8)):
+        images = [normalize(batch[name].to(device), network.preprocess) for name in ("sketch", "photo")]
+        network(*images)
+    return network.eval()
+
+
+def report(
+    task: TCNTask, recipe: Recipe, out: Path, history: list[dict[str, Any]], rows: list[Row], title: str
+) -> Path:
+    """report.html: tables of results, retrieval grids with the failures, loss curves."""
+    from sketchfast.training.report import (
+        Interval, RetrievalGridSection, RetrievalRow, Section, TableSection, TextSection, write_report,
+    )  # fmt: skip
+
+    sections: list[Section] = [TextSection("Data", task.split.summary())]
+    for searched, protocol in dict.fromkeys((row.searched, row.protocol) for row in rows):
+        block = [row for row in rows if (row.searched, row.protocol) == (searched, protocol)]
+        names = list(block[0].values)
+        cells = [
+            [
+                row.method,
+                row.code,
+                *(Interval(v, *row.intervals[n]) if n in row.intervals else v for n, v in row.values.items()),
+            ]
+            for row in block
+        ]
+        marked = [i for i, row in enumerate(block) if row.method == "TCN"]
+        note = "95 % bootstrap intervals over queries. Protocol: see docs/metrics.md."
+        sections.append(
+            TableSection(
+                f"{searched} classes, protocol {protocol}", ["method", "feature", *names], cells, note, marked
+            )
+        )
+    for searched, queries, gallery in (
+        ("unseen", task.split.query_sketches, task.split.gallery_photos),
+        ("seen, held out", task.split.held_out_sketches, task.split.seen_photos_gallery),
+    ):
+        stored = np.load(out / f"embeddings-{searched.split(',')[0]}.npz")
+        scores = stored["queries"] @ stored["gallery"].T
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+        right = gallery.labels[order] == queries.labels[:, None]
+        # One query of each class, and apart from those the queries that found least.
+        first = [int(np.flatnonzero(queries.labels == y)[0]) for y in np.unique(queries.labels)][:12]
+        worst = np.argsort(right.mean(axis=1), kind="stable")[:8].tolist()
+        for what, chosen in (("retrieval", first), ("failures", worst)):
+            grid = [
+                RetrievalRow(
+                    queries.load(q), queries.names[queries.labels[q]],
+                    [gallery.load(int(g)) for g in order[q]], right[q].tolist(),
+                    [f"{gallery.names[gallery.labels[g]]} {scores[q, g]:.2f}" for g in order[q]],
+                )
+                for q in chosen
+            ]  # fmt: skip
+            sections.append(
+                RetrievalGridSection(f"{searched} classes: {what}", grid, "cosine of real-valued features")
+            )
+    return write_report(out, title, history, sections)
+
+
+def run(name: str, recipe: Recipe) -> list[Row]:
+    """Train, evaluate, store, report; what `main` does once the settings are known."""
+    split = load_split(recipe.data)
+    print(split.summary())
+    task = TCNTask(recipe, split)
+    out, resolved = Path(recipe.loop.out), dataclasses.asdict(recipe)
+    resolved.pop("loop")
+    again = f"python train/tcn.py {' '.join([name, *sys.argv[2:]])} --loop.resume"
+    changeable = (
+        "data.root",
+        "data.memory_gib",
+        *(f"evaluation.{f.name}" for f in dataclasses.fields(Evaluation)),
+    )
+    result = fit(task, recipe.loop, json_able(resolved), may_change=changeable, resume_command=again)
+    if result.interrupted or not is_main():
+        return []
+    if result.best_path is not None:
+        load_weights(result.best_path, task.model)
+        print(f"best epoch: {task.monitor} {result.metrics[task.monitor]:.3f}, {result.best_path}")
+    rows = evaluate(task, recipe, out)
+    save_model(out / "model", task.model, {"task": task.name, "recipe": name, "data": split.name})
+    atomic.write_json(out / "results.json", [row.to_dict() for row in rows])
+    format_rows(rows)
+    print(f"model   {out / 'model'}")
+    if recipe.evaluation.export:
+        import sketchfast
+
+        exported = sketchfast.export(task.model.cpu(), "onnx", out / "export", overwrite=True)
+        print(f"export  {exported.path}\n{exported.parity}")
+    print(f"report  {report(task, recipe, out, result.history, rows, f'TCN, {name}: {split.name}')}")
+    return rows
+
+
+def is_main() -> bool:
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def json_able(value: Any) -> Any:
+    """Tuples become lists, as they are after a trip through JSON."""
+    if isinstance(value, dict):
+        return {key: json_able(item) for key, item in value.items()}
+    return [json_able(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+# ---- named configs
+# ----------------------------------------------------------------------------------------------------
+
+DATASETS = {
+    "sketchy1": (dict(dataset="sketchy", split="zeroshot1"), dict()),
+    "sketchy2": (dict(dataset="sketchy", split="zeroshot0"), dict(ap_at=(200,), at=(200,))),
+    "tu-berlin": (dict(dataset="tu_berlin"), dict()),
+    "quickdraw": (dict(dataset="quickdraw"), dict(at=(200,))),
+}
+
+
+def paper(data: str = "sketchy1", dim: int = 64, **changes: Any) -> Recipe:
+    """The paper's recipe on one data set; `changes` are fields of the model and of the loss."""
+    source, scoring = DATASETS[data]
+    of_model = {f.name for f in dataclasses.fields(TCNConfig)}
+    model = {key: value for key, value in changes.items() if key in of_model}
+    if data in ("tu-berlin", "quickdraw"):  # released code
+        model = {"embedding_norm": "separate", "embedding_dropout": 0.5 if dim <= 64 else 0.7, **model}
+    loss = {key: value for key, value in changes.items() if key not in of_model}
+    return Recipe(Data(**source), TCNConfig(dim=dim, **model), Loss(**loss), evaluation=Evaluation(**scoring))
+
+
+def small(data: Data, epochs: int, **optimizer: Any) -> Recipe:
+    """From scratch at 64 pixels on a few cores: a small stem, no teacher, larger steps, stronger
+    augmentation.
+    """
+    model = TCNConfig("resnet18", "none", stem="small", width=0.5, dim=64)
+    augment = Augmentation(pair_together=False, colour=0.3, grey=0.2, thickness=0.5)
+    steps = Optimizer(
+        **{
+            "lr": 1e-3,
+            "lr_end": 1e-5,
+            "warmup": 0.05,
+            "weight_decay": 0.01,
+            "decoupled_decay": True,
+            **optimizer,
+        }
+    )
+    loop = LoopConfig(epochs=epochs, precision="bf16-mixed")
+    # lambda_SWS scales with the number of weights and with their step; 1000 is tuned for a pretrained
+    # ResNet-50.
+    return Recipe(data, model, Loss(lambda_sws=1.0, teacher=False), steps, augment, loop=loop)
+
+
+def named_configs() -> dict[str, tuple[str, Recipe]]:
+    """name -> (what it is, recipe). Building a recipe builds no network."""
+    configs: dict[str, tuple[str, Recipe]] = {
+        "demo": ("the synthetic world, minutes on two cores", small(Data(size=64), epochs=10)),
+        "sketchy-small": (
+            "real sketches from scratch: a cut-down Sketchy on two cores or one GPU",
+            small(
+                Data(dataset="sketchy", split="zeroshot1", size=64, semantic="one-hot"), epochs=40, repeats=2
+            ),
+        ),
+        "released-code": (
+            "every switch as in the authors' released code (Sketchy split 1, 64-d)",
+            paper(sws="code", exclude_self=True, entropy_weight=True),
+        ),
+    }
+    for data in DATASETS:
+        for dim in (512, 64):
+            configs[f"table2-{data}-{dim}"] = (f"table 2: TCN on {data}, {dim}-d", paper(data, dim))
+    for backbone in ("vgg16", "vgg19", "resnet50", "se_resnet50", "cse_resnet50"):
+        for attention in (False, True) if backbone.startswith("vgg") else (False,):
+            name = f"table3-{backbone.replace('_', '-')}" + ("-attention" if attention else "")
+            configs[name] = (
+                f"table 3: {backbone}" + (" with attention" if attention else ""),
+                paper(backbone=backbone, attention=attention),
+            )
+    ablations: dict[str, dict[str, Any]] = {
+        "sharing-none": dict(sharing="none"),
+        **{f"sharing-hard-{w:g}-1": dict(sharing="hard", sketch_weight=w) for w in (0.1, 1.0, 10.0)},
+        "sharing-soft": {},
+        "metric-none": dict(metric="none"),
+        "metric-bht": dict(metric="bht"),
+        **{f"metric-bht-sr-1-{w:g}": dict(metric="bht+sr", regression_weight=w) for w in (0.1, 1.0, 10.0)},
+        "metric-sbht": dict(metric="sbht"),
+        "teacher-none": dict(teacher=False),
+        "teacher-with": {},
+    }
+    for data in ("sketchy1", "tu-berlin"):
+        for row, changes in ablations.items():
+            configs[f"table4-{data}-{row}"] = (f"table 4: {row} on {data}", paper(data, 64, **changes))
+    for bits in (32, 64, 128):
+        configs[f"fig12-{bits}"] = (f"figure 12: codes of {bits} bits", paper(dim=bits))
+    for weight in (0, 1, 10, 100, 1000, 10000):
+        configs[f"fig13-{weight}"] = (f"figure 13: lambda_SWS {weight}", paper(lambda_sws=float(weight)))
+    return configs
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    configs = named_configs()
+    if "--list" in arguments:
+        print("\n".join(f"{name:<36} {what}" for name, (what, _) in configs.items()))
+        return
+    named = bool(arguments) and not arguments[0].startswith("-")
+    real = any(word.startswith("--data.root") for word in arguments)
+    name = arguments[0] if named else ("table2-sketchy1-512" if real else "demo")
+    if name not in configs:
+        raise SystemExit(f"no config is named {name!r}; python train/tcn.py --list shows them all")
+    what, recipe = configs[name]
+    text = f"{__doc__}\nThis is {name}: {what}.\n{DECISIONS}"
+    recipe = tyro.cli(Recipe, default=recipe, args=arguments[named:], description=text)
+    if recipe.loop.out == LoopConfig().out:
+        recipe.loop.out = f"runs/tcn-{name}"
+    run(name, recipe)
+
+
+if __name__ == "__main__":
+    main()
