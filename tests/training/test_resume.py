@@ -21,9 +21,13 @@ STEPS = 3 * 3  # 3 epochs of 8 batches, 3 batches a step: the last step of an ep
 
 
 def loop(out: Path, **changes: Any) -> LoopConfig:
-    settings: dict[str, Any] = dict(
-        accelerator="cpu", epochs=3, accumulate=3, log_every=1, checkpoint_every=2
-    )
+    settings: dict[str, Any] = {
+        "accelerator": "cpu",
+        "epochs": 3,
+        "accumulate": 3,
+        "log_every": 1,
+        "checkpoint_every": 2,
+    }
     return LoopConfig(out=str(out), **{**settings, **changes})
 
 

@@ -1,0 +1,80 @@
+"""Settings of the training loop, and what it returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Settings of the loop that do not change what is learnt, so a resumed run may have others.
+MAY_CHANGE = tuple(
+    f"loop.{name}"
+    for name in (
+        *("epochs", "out", "resume", "checkpoint_every", "keep", "log_every"),
+        *("accelerator", "devices", "num_nodes", "strategy", "threads"),
+    )
+)
+
+
+@dataclass
+class LoopConfig:
+    """How a run is carried out.
+
+    Lightning Fabric reads accelerator, devices, num_nodes, strategy, precision; its documentation lists their
+    values.
+    """
+
+    epochs: int = 10
+    out: str = "runs/run"
+    """Run folder."""
+    resume: bool = False
+    """Continue the run in `out` (start it if there is none yet)."""
+    seed: int = 0
+    precision: str = "32-true"
+    """32-true, bf16-mixed, 16-mixed, bf16-true, ..."""
+    accelerator: str = "auto"
+    """auto, cpu, cuda, mps"""
+    devices: int | str = 1
+    """Processes per node, or "auto" for all devices."""
+    num_nodes: int = 1
+    strategy: str = "auto"
+    """auto, ddp, ddp_find_unused_parameters_true, ..."""
+    accumulate: int = 1
+    """Batches per optimizer step; the last step of an epoch takes what is left."""
+    clip_norm: float | None = None
+    """Largest norm of the whole gradient."""
+    log_every: int = 10
+    """Optimizer steps between logged numbers."""
+    checkpoint_every: int = 500
+    """Optimizer steps between checkpoints within an epoch (0: only after each epoch)."""
+    keep: int = 1
+    """Newest checkpoints to keep, besides the best."""
+    threads: int = 0
+    """CPU threads of torch per process (0: torch's choice)."""
+
+
+@dataclass
+class FitResult:
+    """What a run left: checkpoint folders (None if there is none), the best epoch's metrics, all records of
+    metrics.jsonl (rank 0 only), the run folder, and whether a signal stopped it early."""
+
+    best_path: Path | None
+    last_path: Path | None
+    metrics: dict[str, float]
+    history: list[dict[str, Any]]
+    out: Path
+    interrupted: bool
+
+
+def check(config: LoopConfig) -> None:
+    """ValueError names the setting that cannot be."""
+    for name, least in (
+        ("epochs", 1),
+        ("accumulate", 1),
+        ("log_every", 1),
+        ("checkpoint_every", 0),
+        ("keep", 1),
+        ("seed", 0),
+    ):
+        if getattr(config, name) < least:
+            raise ValueError(f"LoopConfig.{name} must be at least {least}, found {getattr(config, name)}")
+    if any(word in config.strategy for word in ("fsdp", "deepspeed", "xla")):
+        raise ValueError(f"LoopConfig.strategy {config.strategy!r}: checkpoints hold whole tensors, use ddp")

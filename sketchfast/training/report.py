@@ -1,0 +1,265 @@
+"""A run as one HTML file: curves, metric tables, retrieval grids, config and versions. Self-contained: it can
+be mailed.
+
+Every text is escaped by the template engine: class names and file names come from data sets of unknown
+origin."""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from sketchfast import atomic
+from sketchfast.training.chart import NUM_COLOURS, Curve, line_chart, smoothed
+from sketchfast.training.history import PLACE, read_history
+from sketchfast.training.report_page import PAGE
+from sketchfast.training.run_folder import RunFolder, flat_keys
+
+TILE_PIXELS = 128
+
+
+@dataclass
+class Interval:
+    """A value with its confidence interval, for table cells."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass
+class TextSection:
+    title: str
+    note: str
+    kind: ClassVar[str] = "text"
+
+
+@dataclass
+class TableSection:
+    """A table. Cells: text, numbers, `Interval` (drawn with a whisker on its column's scale), or None (a
+    dash).
+
+    highlight: rows to emphasise, such as the trained model among chance, untrained and baseline."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+    highlight: Sequence[int] = ()
+    kind: ClassVar[str] = "table"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.title!r}: a row has {len(row)} cells for {len(self.columns)} columns: {row}"
+                )
+
+
+@dataclass
+class Chart:
+    title: str
+    curves: Sequence[Curve]
+    x_label: str = "step"
+    log_y: bool = False
+
+    @property
+    def legend(self) -> list[tuple[str, int]]:
+        numbered = enumerate(self.curves)
+        return [
+            (c.name, (i if c.group is None else c.group) % NUM_COLOURS) for i, c in numbered if not c.faint
+        ]
+
+
+@dataclass
+class CurveSection:
+    title: str
+    charts: Sequence[Chart]
+    note: str = ""
+    kind: ClassVar[str] = "charts"
+
+
+@dataclass
+class RetrievalRow:
+    """One query and its best results in order. Images uint8 [H, W, 3]; `right` and `captions` go with
+    `results`."""
+
+    query: np.ndarray
+    caption: str
+    results: Sequence[np.ndarray]
+    right: Sequence[bool]
+    captions: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not len(self.results) == len(self.right) == len(self.captions):
+            raise ValueError(
+                f"retrieval row {self.caption!r}: {len(self.results)} results, {len(self.right)} right flags,"
+                f" {len(self.captions)} captions; expected equally many"
+            )
+
+
+@dataclass
+class RetrievalGridSection:
+    """Queries with their top results, framed green where right and red where wrong."""
+
+    title: str
+    rows: Sequence[RetrievalRow]
+    note: str = ""
+    kind: ClassVar[str] = "grid"
+
+
+@dataclass
+class PictureSection:
+    """One picture, uint8 [H, W, 3], shown at its own size where the page is wide enough."""
+
+    title: str
+    image: np.ndarray
+    note: str = ""
+    kind: ClassVar[str] = "picture"
+
+
+@dataclass
+class KeySection:
+    """Names and values, folded away until opened."""
+
+    title: str
+    values: Mapping[str, Any]
+    note: str = ""
+    items: list[tuple[str, str]] = field(init=False)
+    kind: ClassVar[str] = "keys"
+
+    def __post_init__(self) -> None:
+        self.items = [
+            (k, v if isinstance(v, str) else json.dumps(v)) for k, v in flat_keys(self.values).items()
+        ]
+
+
+Section = TextSection | TableSection | CurveSection | RetrievalGridSection | PictureSection | KeySection
+
+
+def write_report(
+    run_dir: str | Path,
+    title: str,
+    history: Sequence[Mapping[str, Any]] | None = None,
+    sections: Sequence[Section] = (),
+    subtitle: str = "",
+) -> Path:
+    """Write `report.html` into a run folder and return its path.
+
+    history: records as in metrics.jsonl (read from the run folder if None); its curves follow `sections`,
+        then config and versions where the folder holds them."""
+    folder = RunFolder(run_dir)
+    records = read_history(folder.metrics_file) if history is None else history
+    parts: list[Section] = [*sections, *history_sections(records)]
+    if folder.config_file.exists():
+        parts.append(KeySection("Config", json.loads(folder.config_file.read_text(encoding="utf-8"))))
+    if folder.versions_file.exists():
+        launches = json.loads(folder.versions_file.read_text(encoding="utf-8"))["launches"]
+        parts += [
+            KeySection(
+                f"Versions and hardware{f', launch {n + 1} of {len(launches)}' if len(launches) > 1 else ''}",
+                launch,
+            )
+            for n, launch in enumerate(launches)
+        ]
+        subtitle = subtitle or f"run folder {folder.root.name}, started {launches[0]['started']}"
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(show=_cell, png=_png, draw=_draw)
+    page = environment.from_string(PAGE).render(title=title, subtitle=subtitle, sections=parts)
+    path = folder.root / "report.html"
+    folder.root.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(path, page)
+    return path
+
+
+def history_sections(records: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Charts of every number in a run's history: losses (raw and smoothed), learning rate, validation
+    metrics."""
+    charts = []
+    train = [record for record in records if record["kind"] == "train"]
+    names = [name for name in _names(train) if name != "lr"]
+    for name in names:
+        if name != "loss" and [r.get(name) for r in train] == [r.get("loss") for r in train]:
+            continue  # the only term of the loss
+        x, y = _series(train, name)
+        if len(x) > 40:
+            line = Curve("smoothed", x, smoothed(y, max(5, len(y) // 40)), group=0)
+            curves = [Curve("raw", x, y, faint=True, group=0), line]
+        else:
+            curves = [Curve(name, x, y)]
+        positive = [value for value in y if value > 0]
+        wide = len(positive) == len(y) > 0 and max(positive) > 50 * min(positive)
+        charts.append(Chart(f"training: {name}", curves, log_y=wide))
+    if "lr" in _names(train):
+        charts.append(Chart("learning rate", [Curve("lr", *_series(train, "lr"))]))
+    validation = [record for record in records if record["kind"] == "validation"]
+    for name in _names(validation):
+        x = [float(record["epoch"]) for record in validation if record.get(name) is not None]
+        y = [float(record[name]) for record in validation if record.get(name) is not None]
+        shown = "training: mean loss of the epoch" if name == "train_loss" else f"validation: {name}"
+        charts.append(Chart(shown, [Curve(name, x, y)], x_label="epoch"))
+    return [CurveSection("Training", charts)] if charts else []
+
+
+def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record if name not in PLACE))
+
+
+def _series(records: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    found = [(float(record["step"]), record[name]) for record in records if name in record]
+    return [x for x, _ in found], [math.nan if y is None else float(y) for _, y in found]
+
+
+def _draw(chart: Chart) -> Markup:
+    return line_chart(chart.curves, chart.x_label, chart.title, chart.log_y)
+
+
+def _cell(cell: Any, section: TableSection, column: int) -> Any:
+    if cell is None:
+        return "–"
+    if isinstance(cell, Interval):
+        return _interval(cell, [row[column] for row in section.rows])
+    if isinstance(cell, float):
+        return f"{cell:.4g}" if abs(cell) >= 1 or cell == 0 else f"{cell:.4f}"
+    return cell
+
+
+def _interval(cell: Interval, column: Sequence[Any]) -> Markup:
+    """The numbers, and a whisker from 0 to the column's largest value, so that rows can be compared by
+    eye."""
+    tops = [
+        other.high if isinstance(other, Interval) else other
+        for other in column
+        if isinstance(other, Interval | float)
+    ]
+    scale = 150 / (max((top for top in tops if math.isfinite(top)), default=1.0) or 1.0)
+    low, value, high = (max(0.0, min(150.0, number * scale)) for number in (cell.low, cell.value, cell.high))
+    return Markup(
+        '{:.4f} <span class="interval">[{:.4f}, {:.4f}]</span><svg viewBox="0 0 150 9" aria-hidden="true">'
+        '<line x1="0" x2="150" y1="4.5" y2="4.5" style="stroke:var(--rule)"/>'
+        '<line x1="{:.1f}" x2="{:.1f}" y1="4.5" y2="4.5" style="stroke:var(--line-0);stroke-width:3"/>'
+        '<circle cx="{:.1f}" cy="4.5" r="3.5" style="fill:var(--line-0)"/></svg>'
+    ).format(cell.value, cell.low, cell.high, low, high, max(3.5, min(146.5, value)))
+
+
+def _png(image: np.ndarray, largest: int | None = TILE_PIXELS) -> str:
+    """An image as a data URL, reduced to `largest` pixels a side."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"report images must be uint8 [H, W, 3], found {image.dtype} {list(image.shape)}")
+    picture = Image.fromarray(image)
+    if largest is not None:
+        picture.thumbnail((largest, largest))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,140 @@
+"""The page of the HTML report: a Jinja template with its style sheet. It refers to nothing outside itself."""
+
+PAGE = r"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{{ title }}</title>
+<style>
+:root {
+  --page: #f6f7f9; --card: #ffffff; --ink: #1b2330; --soft: #5c6675; --rule: #e1e5ea; --head: #f0f2f5;
+  --right: #16924f; --wrong: #d03b3b; --mark: #e8f0fe;
+  --line-0: #2563c9; --line-1: #d9730d; --line-2: #16924f;
+  --line-3: #9b3fc4; --line-4: #c2336b; --line-5: #0f8a9a;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #12161c; --card: #1b212a; --ink: #e6eaf0; --soft: #9aa5b4; --rule: #2f3844; --head: #232b36;
+    --right: #3fc47f; --wrong: #f26d6d; --mark: #22344f;
+    --line-0: #6ea8fe; --line-1: #ffa94d; --line-2: #5fd394;
+  --line-3: #cf9bf0; --line-4: #f783ac; --line-5: #5fd0de;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+       font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1180px; margin: 0 auto; padding: 28px 20px 60px; }
+header h1 { margin: 0 0 2px; font-size: 26px; }
+header p { margin: 0; color: var(--soft); }
+section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
+          padding: 18px 20px; margin-top: 20px; }
+h2 { margin: 0 0 10px; font-size: 18px; }
+h3 { margin: 0 0 4px; font-size: 14px; font-weight: 600; }
+.note { color: var(--soft); margin: 0 0 12px; max-width: 85ch; white-space: pre-line; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 7px 16px 7px 10px; border-bottom: 1px solid var(--rule);
+         vertical-align: top; }
+th { background: var(--head); font-weight: 600; white-space: nowrap; }
+tr.main td { background: var(--mark); font-weight: 600; }
+td .interval { color: var(--soft); font-weight: 400; font-size: 13px; white-space: nowrap; }
+td svg { display: block; width: 150px; height: 9px; margin-top: 3px; }
+td code, .keys td { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+.keys td:first-child { color: var(--soft); white-space: nowrap; }
+.charts { display: grid;
+          grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 18px 24px; }
+.charts figure { margin: 0; }
+.charts svg { width: 100%; height: auto; display: block; }
+svg .grid { stroke: var(--rule); stroke-width: 1; }
+svg .tick { fill: var(--soft); font-size: 11.5px; }
+svg .axis { fill: var(--soft); font-size: 12.5px; }
+svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+svg .faint { stroke-width: 1; opacity: .3; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--soft);
+          font-size: 13px; padding-left: 40px; }
+.legend i { display: inline-block; width: 14px; height: 3px; margin-right: 6px;
+            vertical-align: middle; border-radius: 2px; }
+.row { display: flex; gap: 10px; align-items: flex-start; padding: 10px 0;
+       border-top: 1px solid var(--rule); }
+.row:first-of-type { border-top: 0; }
+.row .query { flex: 1 1 0; min-width: 80px; max-width: 124px; padding-right: 12px; border-right: 1px solid var(--rule); }
+.tile { flex: 1 1 0; min-width: 68px; max-width: 112px; margin: 0; font-size: 12px; line-height: 1.3; text-align: center; }
+.tile img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
+            background: #fff; border-radius: 6px;
+            border: 3px solid var(--rule); margin-bottom: 4px; }
+.tile.right img { border-color: var(--right); } .tile.wrong img { border-color: var(--wrong); }
+.tile.right b { color: var(--right); } .tile.wrong b { color: var(--wrong); }
+.tile figcaption { overflow-wrap: anywhere; white-space: pre-line; color: var(--soft); }
+.query .tile figcaption { color: var(--ink); font-weight: 600; }
+.key b.right { color: var(--right); } .key b.wrong { color: var(--wrong); }
+.picture img { max-width: 100%; border-radius: 6px; border: 1px solid var(--rule); background: #fff; }
+details summary { cursor: pointer; font-size: 18px; font-weight: 600; }
+details[open] summary { margin-bottom: 10px; }
+@media print { section { break-inside: avoid; } }
+</style>
+</head>
+<body>
+<main>
+<header><h1>{{ title }}</h1><p>{{ subtitle }}</p></header>
+{% macro table(section) %}
+<div class="scroll"><table>
+<tr>{% for column in section.columns %}<th>{{ column }}</th>{% endfor %}</tr>
+{% for row in section.rows %}
+{% set row_index = loop.index0 %}
+<tr{% if row_index in section.highlight %} class="main"{% endif %}>
+{% for cell in row %}<td>{{ show(cell, section, loop.index0) }}</td>{% endfor %}
+</tr>
+{% endfor %}
+</table></div>
+{% endmacro %}
+{% macro tile(image, caption, kind, mark) %}
+<figure class="tile {{ kind }}"><img src="{{ png(image) }}" alt="{{ caption }}">
+<figcaption>{% if mark %}<b>{{ mark }}</b> {% endif %}{{ caption }}</figcaption></figure>
+{% endmacro %}
+{% for section in sections %}
+{% if section.kind == "keys" %}
+<section><details><summary>{{ section.title }}</summary>
+<div class="scroll"><table class="keys">
+{% for name, value in section.items %}<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
+{% endfor %}
+</table></div></details></section>
+{% else %}
+<section>
+<h2>{{ section.title }}</h2>
+{% if section.note %}<p class="note">{{ section.note }}</p>{% endif %}
+{% if section.kind == "table" %}{{ table(section) }}
+{% elif section.kind == "charts" %}
+<div class="charts">
+{% for chart in section.charts %}
+<figure><h3>{{ chart.title }}</h3>
+{{ draw(chart) }}
+{% if chart.legend|length > 1 %}<div class="legend">{% for name, colour in chart.legend %}
+<span><i style="background:var(--line-{{ colour }})"></i>{{ name }}</span>{% endfor %}</div>{% endif %}
+</figure>
+{% endfor %}
+</div>
+{% elif section.kind == "grid" %}
+<p class="note key"><b class="right">&#10003; right class</b>&#160;&#160;{#
+#}<b class="wrong">&#10007; wrong class</b></p>
+<div class="scroll">
+{% for row in section.rows %}
+<div class="row"><div class="query">{{ tile(row.query, row.caption, "", "") }}</div>
+{% for image in row.results %}
+{% set right = row.right[loop.index0] %}
+{{ tile(image, row.captions[loop.index0], "right" if right else "wrong", "✓" if right else "✗") }}
+{% endfor %}
+</div>
+{% endfor %}
+</div>
+{% elif section.kind == "picture" %}
+<div class="picture"><img src="{{ png(section.image, none) }}" alt="{{ section.title }}"></div>
+{% endif %}
+</section>
+{% endif %}
+{% endfor %}
+</main>
+</body>
+</html>
+"""
