@@ -28,9 +28,9 @@ class Drawer:
 
     thickness: line width. wobble: slow drift of the hand. tremor: fast drift. gap: standard deviation of
     how far a closed outline falls short of (or runs past) its start, as a share of its length. omission:
-    chance to leave out the least important line. exaggeration, looseness: see Parameters. passes: times each line
-    is drawn. corners: share of points kept when the drawer cuts curves into straight runs (1 = none).
-    see_through: hidden lines are drawn too. warp: bending of the whole sheet. tilt: degrees.
+    chance to leave out the least important line. exaggeration, looseness: see Parameters. passes: times
+    each line is drawn. corners: share of points kept when the drawer cuts curves into straight runs (1 =
+    all). see_through: hidden lines are drawn too. warp: bending of the whole sheet. tilt: degrees.
     """
 
     thickness: float
@@ -178,7 +178,8 @@ def _cut_corners(points: Points, share: float) -> Points:
         np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(axis=1))
     )
     keep = np.zeros(len(points), dtype=bool)
-    keep[:: max(2, round(2 / share))] = True
+    # At most an eighth at a time: a small wheel becomes an octagon, not a triangle.
+    keep[:: max(2, min(round(2 / share), len(points) // 8))] = True
     keep[1:-1] |= turn > 0.6
     keep[-1] = True
     corners = points[keep]

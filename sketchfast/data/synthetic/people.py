@@ -74,7 +74,7 @@ def face(d: Drawing) -> None:
         spline((0, y + 0.06), (-0.05, 0.2 * tall), (0.0, 0.24 * tall), (0.04, 0.21 * tall), closed=False),
         weight=0.8,
     )
-    smile, mouth = d.value("smile", -0.02, 0.08), d.value("mouth", 0.12, 0.19)
+    smile, mouth = d.value("smile", 0.02, 0.1), d.value("mouth", 0.12, 0.19)
     d.shape(
         "mouth",
         spline(

@@ -110,7 +110,7 @@ def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
             end = rng.uniform(-0.1, 1.1, 2) * size
             pen.line((x, y, end[0], end[1]), fill=colour, width=max(1, int(rng.uniform(0.01, 0.05) * size)))
     if rng.random() < 0.5:
-        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.02 * size))))
+        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.002, 0.02) * size)))
     clutter = np.asarray(picture, dtype=np.float32)
     plain = first.astype(np.float32) + np.outer(ramp, second - first).astype(np.float32)
     plain = np.broadcast_to(plain[:, None, :] if kind < 2 else plain[None, :, :], clutter.shape)
@@ -182,7 +182,7 @@ def render(pieces: Sequence[Piece], size: int, key: int) -> NDArray[np.uint8]:
     picture += rng.normal(0, 1, (size, size, 1)).astype(np.float32) * np.float32(rng.uniform(1, 7))
     image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
     if rng.random() < 0.3:
-        image = image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.008 * size))))
+        image = image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.002, 0.008) * size)))
     return np.asarray(image)
 
 
