@@ -115,7 +115,9 @@ def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plain = first.astype(np.float32) + np.outer(ramp, second - first).astype(np.float32)
     plain = np.broadcast_to(plain[:, None, :] if kind < 2 else plain[None, :, :], clutter.shape)
     share = np.float32(rng.uniform(0.4, 0.9))
-    noise = _smooth_noise(rng, size, int(rng.integers(3, 9))) + 0.5 * _smooth_noise(rng, size, size // 4)
+    noise = _smooth_noise(rng, size, int(rng.integers(3, 9))) + 0.5 * _smooth_noise(
+        rng, size, int(rng.integers(4, 5 + size // 3))
+    )
     return plain * (1 - share) + clutter * share + np.float32(rng.uniform(5, 22)) * noise[:, :, None]
 
 

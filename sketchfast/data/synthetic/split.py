@@ -21,9 +21,8 @@ DEFAULT_UNSEEN: tuple[str, ...] = (
     "horse", "rabbit", "bus", "motorbike", "helicopter", "teapot", "chair", "pear",
 )  # fmt: skip
 TRAINING_DRAWERS = 48
-OTHER_DRAWERS = (
-    24  # numbered after the training drawers: held-out and query sketches come from hands not trained on
-)
+# Numbered after the training drawers: held-out and query sketches come from hands not trained on.
+OTHER_DRAWERS = 24
 
 
 class SyntheticImageSet(ImageSet):
