@@ -16,7 +16,7 @@ from tests.cuda import emulator
 from tests.cuda.emulator import CDIST, PACK, TOPK, Case, Tuning
 
 SANITIZE = os.environ.get("SKETCHFAST_EMULATION_SANITIZERS") == "1"
-CASES = int(os.environ.get("SKETCHFAST_EMULATION_CASES", "120"))
+CASES = int(os.environ.get("SKETCHFAST_EMULATION_CASES", "50"))
 EVERY_BITS = [8 * n for n in range(1, 129)]
 VECTOR_BITS = [64, 128, 256, 512, 1024]
 
@@ -47,8 +47,8 @@ def draw_search(draw: random.Random, operation: int) -> Case:
     bits = draw.choice(draw.choice([EVERY_BITS, VECTOR_BITS, [64]]))
     queries = draw.choice([1, 1, 2, 3, 4, 5, 8, 9, 17, 40, draw.randint(1, 80)])
     rows = draw.choice([draw.randint(1, 40), draw.randint(1, 700), draw.choice([31, 32, 33, 64, 128, 255, 256, 257]), 3000])
-    if queries * rows * bits > 3_000_000:
-        queries = max(1, 3_000_000 // (rows * bits))
+    if queries * rows * bits > 1_500_000:
+        queries = max(1, 1_500_000 // (rows * bits))
     kind = draw.choice(["random", "ties", "equal", "sorted"])
     database = draw_codes(rows, bits, draw, kind)
     asked = draw_codes(queries, bits, draw, draw.choice(["random", kind]))

@@ -5,6 +5,7 @@
 // Out: the outputs of every case. Arrays are allocated at their exact size, outputs and workspace filled with random bytes.
 #include "cuda_runtime.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -43,6 +44,8 @@ constexpr size_t kStack = 96 * 1024;
 
 struct Fiber {
   ucontext_t context;
+  jmp_buf resume_here;
+  bool started = false;
   std::unique_ptr<char[]> stack;
   bool done = false;
   Wait wait = Wait::none;
@@ -54,7 +57,6 @@ struct Fiber {
 std::mt19937_64 random_bits;
 std::map<const void*, size_t> shared_allowed;
 std::vector<Fiber> fibers;
-ucontext_t scheduler;
 size_t running = 0;
 const std::function<void()>* body = nullptr;
 long long launches = 0, switches = 0;
@@ -68,10 +70,28 @@ void fill_random(unsigned char* bytes, size_t size) {
   std::exit(3);
 }
 
+// swapcontext asks the kernel for the signal mask each time; _setjmp does not, but AddressSanitizer cannot follow it.
+#if defined(__SANITIZE_ADDRESS__)
+ucontext_t scheduler;
+void resume(Fiber& fiber) { swapcontext(&scheduler, &fiber.context); }
+void yield(Fiber& fiber) { swapcontext(&fiber.context, &scheduler); }
+#else
+jmp_buf scheduler_here;
+__attribute__((noinline)) void resume(Fiber& fiber) {
+  if (_setjmp(scheduler_here) != 0) return;
+  if (fiber.started) _longjmp(fiber.resume_here, 1);
+  fiber.started = true;
+  setcontext(&fiber.context);
+}
+__attribute__((noinline)) void yield(Fiber& fiber) {
+  if (_setjmp(fiber.resume_here) == 0) _longjmp(scheduler_here, 1);
+}
+#endif
+
 void enter() {
   (*body)();
   fibers[running].done = true;
-  swapcontext(&fibers[running].context, &scheduler);
+  yield(fibers[running]);
 }
 
 void release_warp_operation(size_t first, size_t last, Wait kind, unsigned mask) {
@@ -133,7 +153,7 @@ void run_block() {
       running = i;
       threadIdx.x = static_cast<unsigned>(i);
       ++switches;
-      swapcontext(&scheduler, &fibers[i].context);
+      resume(fibers[i]);
     }
   }
 }
@@ -155,7 +175,7 @@ uint64_t meet(Wait kind, unsigned mask, uint64_t value, int source) {
   } else {
     release_warp_operation(first, first + 32, kind, mask);
   }
-  swapcontext(&self.context, &scheduler);
+  yield(self);
   return self.result;
 }
 
@@ -186,7 +206,7 @@ cudaError_t run_grid(const cudaLaunchConfig_t& config, const void* kernel, const
     blockIdx.x = block;
     fill_random(shared_memory, shared);
     for (Fiber& fiber : fibers) {
-      fiber.done = false;
+      fiber.done = fiber.started = false;
       fiber.wait = Wait::none;
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = fiber.stack.get();
