@@ -43,8 +43,15 @@ class Case:
         else:
             numbers = [self.operation, len(first), len(self.arrays[1]), first.shape[1], self.k, *self.offsets]
         tuning = self.tuning
-        numbers += [tuning.warps_wanted, tuning.groups_per_unit, tuning.pairs_worth_sampling, tuning.counts_bytes]
-        return struct.pack("<11q", *numbers) + b"".join(np.ascontiguousarray(a).tobytes() for a in self.arrays)
+        numbers += [
+            tuning.warps_wanted,
+            tuning.groups_per_unit,
+            tuning.pairs_worth_sampling,
+            tuning.counts_bytes,
+        ]
+        return struct.pack("<11q", *numbers) + b"".join(
+            np.ascontiguousarray(a).tobytes() for a in self.arrays
+        )
 
     def outputs(self) -> list[tuple[tuple[int, int], np.dtype]]:
         first = self.arrays[0]
@@ -61,7 +68,16 @@ def build(sanitize: bool) -> Path:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         raise FileNotFoundError("no C++ compiler found (CXX, g++, c++)")
-    flags = ["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-clobbered"]
+    flags = [
+        "-std=c++17",
+        "-O1",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wno-unknown-pragmas",
+        "-Wno-clobbered",
+    ]
     if sanitize:
         flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     folders = (REPOSITORY / "csrc" / "cuda", REPOSITORY / "csrc" / "math", EMULATION)

@@ -37,7 +37,9 @@ def draw_codes(rows: int, bits: int, draw: random.Random, kind: str) -> np.ndarr
         return distinct[generator.integers(0, len(distinct), rows)]
     if kind == "equal":
         return np.full((rows, bits // 8), draw.randrange(256), np.uint8)
-    if kind == "sorted":  # a sample of the first groups would mislead; the strided one is at least no wrong bound
+    if (
+        kind == "sorted"
+    ):  # a sample of the first groups would mislead; the strided one is at least no wrong bound
         filled = np.sort(generator.integers(0, bits + 1, rows))[:: draw.choice([1, -1])]
         return np.packbits(np.arange(bits) < filled[:, None], axis=1, bitorder="little")
     return generator.integers(0, 256, (rows, bits // 8), np.uint8)
@@ -46,7 +48,9 @@ def draw_codes(rows: int, bits: int, draw: random.Random, kind: str) -> np.ndarr
 def draw_search(draw: random.Random, operation: int) -> Case:
     bits = draw.choice(draw.choice([EVERY_BITS, VECTOR_BITS, [64]]))
     queries = draw.choice([1, 1, 2, 3, 4, 5, 8, 9, 17, 40, draw.randint(1, 80)])
-    rows = draw.choice([draw.randint(1, 40), draw.randint(1, 700), draw.choice([31, 32, 33, 64, 128, 255, 256, 257]), 3000])
+    rows = draw.choice(
+        [draw.randint(1, 40), draw.randint(1, 700), draw.choice([31, 32, 33, 64, 128, 255, 256, 257]), 3000]
+    )
     if queries * rows * bits > 1_500_000:
         queries = max(1, 1_500_000 // (rows * bits))
     kind = draw.choice(["random", "ties", "equal", "sorted"])
@@ -107,7 +111,9 @@ def test_pack_bits_equals_reference(program: Path, seed: int, dtype: str) -> Non
         special = torch.tensor(SPECIAL)[torch.randint(len(SPECIAL), values.shape, generator=generator)]
         values = torch.where(torch.rand(values.shape, generator=generator) < 0.3, special, values)
         if dtype.endswith("int8"):
-            values = torch.randint(-3, 4, values.shape, generator=generator).clamp(min=-3 if dtype == "int8" else 0)
+            values = torch.randint(-3, 4, values.shape, generator=generator).clamp(
+                min=-3 if dtype == "int8" else 0
+            )
         tensor = values.to(getattr(torch, dtype))
         expected.append(reference.pack_bits(tensor).numpy())
         raw = tensor.view(torch.int16) if dtype in ("bfloat16", "float16") else tensor
