@@ -35,7 +35,7 @@ def check_lists(found: FoundLayout, report: Report) -> Listed:
                 entries[modality, role] = _lines(path, f"{folder}/{path.name}", report)
             elif role != "test":
                 present = sorted(item.name for item in found.list_folder.iterdir())
-                text = f"{folder} has no {role} list of {modality}s; it holds"
+                text = f"{folder} has no {role} list of {modality} files; it holds"
                 report.add("error", "missing list", text, present)
     names: dict[str, list[str]] = {}
     for role in ("train", "zero"):

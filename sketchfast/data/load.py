@@ -121,7 +121,7 @@ def _from_lists(found: FoundLayout, held_out_share: float | None, seed: int, not
             if (modality, role) not in found.lists:
                 present = ", ".join(sorted(path.name for path in found.list_folder.iterdir()))
                 raise FileNotFoundError(
-                    f"{found.list_folder} has no {role} list of {modality}s; it holds {present}"
+                    f"{found.list_folder} has no {role} list of {modality} files; it holds {present}"
                 )
             entries[modality, role] = read_list(found.lists[modality, role])
     sets: dict[tuple[str, str], FileImageSet] = {}

@@ -32,7 +32,7 @@ class Finding:
 
     def text(self) -> str:
         shown = ", ".join(self.items[:_SHOWN])
-        more = f", ... ({len(self.items)} in all; --json lists them)" if len(self.items) > _SHOWN else ""
+        more = f", ... ({len(self.items):,} in all)" if len(self.items) > _SHOWN else ""
         return f"{self.level}: {self.kind}: {self.message}" + (f": {shown}{more}" if shown else "")
 
 
@@ -109,6 +109,9 @@ class Report:
             for name, entry in self.counts.items():
                 listed = ", ".join(f"{class_name} {n}" for class_name, n in entry["classes"].items())
                 console.print(escape(f"{name}: {listed}"), soft_wrap=True)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
     def to_json(self) -> str:
         """Everything, as indented JSON."""

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 64 * 1024 * 1024
 
 # Only raster formats that Pillow decodes by itself: EPS, for one, would start Ghostscript.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 EXTENSIONS = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm")
 )
@@ -52,7 +52,7 @@ def open_picture(path: str | os.PathLike[str]) -> Image.Image:
         raise
     except (
         Exception
-    ) as error:  # decoders raise nearly anything on damaged headers (struct.error, SyntaxError, ...)
+    ) as error:  # decoders raise nearly anything on a damaged header (struct.error, SyntaxError)
         raise ValueError(f"{path} has a damaged header: {error}") from error
     with picture:
         width, height = picture.size
