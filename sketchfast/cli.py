@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from tyro.extras import SubcommandApp
 
@@ -34,10 +35,146 @@ def data_check(name: str, root: Path, /) -> None:
         raise SystemExit(1)
 
 
+@app.command
+def export(
+    run: Path,
+    /,
+    out: Path,
+    *,
+    format: str = "onnx",
+    precision: str = "fp32",
+    opset: int = 20,
+    batch: tuple[int, int, int] = (1, 8, 32),
+    overwrite: bool = False,
+) -> None:
+    """Export a trained model's sketch and photo encoders, verified against torch.
+
+    Args:
+        run: run folder of train/tcn.py; its best checkpoint is exported.
+        out: folder to write.
+        format: onnx.
+        precision: fp32.
+        opset: ONNX opset, 18 to 20.
+        batch: smallest, usual and largest batch size to verify.
+        overwrite: replace an existing folder.
+    """
+    from sketchfast.export import export as export_model
+
+    result = export_model(
+        run, format, out, precision=precision, dims={"batch": batch}, opset=opset, overwrite=overwrite
+    )
+    if result.parity is not None:
+        print(result.parity.summary())
+    print(f"export: {result.path}")
+
+
+@app.command
+def index(
+    model: Path,
+    photos: Path,
+    /,
+    out: Path,
+    *,
+    batch_size: int = 32,
+    skip_unreadable: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Embed a folder of photos so that `sketchfast query` can search it.
+
+    Args:
+        model: a run folder of train/tcn.py (exported into it first) or a folder written by `sketchfast export`.
+        photos: folder of pictures, searched recursively.
+        out: index folder to write.
+        batch_size: photos embedded at a time.
+        skip_unreadable: leave out files that cannot be decoded instead of stopping at the first.
+        overwrite: replace an existing index.
+    """
+    from sketchfast.retrieval.index import build_index
+
+    built = build_index(
+        _export_of(model),
+        photos,
+        out,
+        batch_size=batch_size,
+        skip_unreadable=skip_unreadable,
+        overwrite=overwrite,
+        progress=sys.stderr.isatty(),
+    )
+    skipped = built.description["skipped"]
+    print(
+        f"indexed {len(built)} photos in {out}" + (f", left out {len(skipped)} unreadable" if skipped else "")
+    )
+    for path in skipped[:20]:
+        print(f"  left out {path}")
+
+
+@app.command
+def query(
+    index: Path,
+    sketch: str,
+    /,
+    *,
+    k: int | None = None,
+    by: Literal["embedding", "code"] = "embedding",
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Find the photos nearest to a sketch: ranked paths with scores, and a picture of them.
+
+    Args:
+        index: folder written by `sketchfast index`.
+        sketch: PNG or JPEG of any size and polarity, SVG, or QuickDraw ndjson (`file.ndjson:7` takes drawing 7,
+            counted from 0).
+        k: answers wanted, 12 by default (fewer where the index holds fewer photos).
+        by: embedding ranks by cosine similarity (higher is nearer), code by Hamming distance (lower is nearer).
+        out: picture to write; <sketch name>-results.png in the current folder by default.
+        json: print one JSON object instead of text.
+    """
+    from json import dumps
+
+    from sketchfast.retrieval.index import GalleryIndex
+    from sketchfast.retrieval.result_picture import write_result_picture
+
+    gallery = GalleryIndex.open(index)
+    answer = gallery.search(sketch, min(12, len(gallery)) if k is None else k, by=by)
+    picture = out or Path(Path(sketch.split(":")[0]).stem + "-results.png")
+    write_result_picture(answer, picture, title=f"{Path(sketch).name}: best of {len(gallery)} photos")
+    if json:
+        hits = [{"rank": hit.rank, "path": hit.path, "score": hit.score} for hit in answer.hits]
+        print(
+            dumps({"by": answer.by, "guessed": answer.sketch.guessed, "hits": hits, "picture": str(picture)})
+        )
+        return
+    if answer.sketch.guessed:
+        print(f"guessed: {answer.sketch.guessed}")
+    unit = "cosine similarity" if by == "embedding" else "Hamming distance, bits"
+    print(f"rank  {unit}  photo")
+    for hit in answer.hits:
+        score = f"{hit.score:.4f}" if by == "embedding" else f"{hit.score:.0f}"
+        print(f"{hit.rank:>4}  {score:>{len(unit)}}  {hit.path}")
+    print(f"picture: {picture}")
+
+
+def _export_of(model: Path) -> Path:
+    """The export folder itself, or the export of a run's best checkpoint, made beside it when it is not there yet."""
+    if (model / "manifest.json").is_file():
+        return model
+    exported = model / "export"
+    if (exported / "manifest.json").is_file():
+        return exported
+    from sketchfast.export import export as export_model
+
+    result = export_model(model, "onnx", exported)
+    print(f"exported {model} to {exported}: {result.parity.summary() if result.parity else 'not verified'}")
+    return exported
+
+
 def main() -> None:
     """Run the command line; a bad argument or file ends with its message, not with a traceback."""
     try:
-        app.cli(prog="sketchfast", description="Fast kernels, reproduced papers, export and serving for sketches.")
+        app.cli(
+            prog="sketchfast", description="Fast kernels, reproduced papers, export and serving for sketches."
+        )
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         raise SystemExit(1) from None
     except (ValueError, TypeError, OSError, ImportError) as error:

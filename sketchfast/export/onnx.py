@@ -1,0 +1,298 @@
+"""Writes a retrieval model's encoders as ONNX graphs and proves that they compute what the model computes.
+
+A graph maps ``image`` float32 [batch, 3, S, S] to ``embedding`` float32 [batch, dim] and, when the model holds ITQ, to
+``code`` uint8 [batch, bits/8]. The packing is a matrix product with powers of two, so that no bit operation enters the
+graph: TensorRT's parser rejects those.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+import warnings
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .. import __version__, atomic
+from ..runtime import manifest as manifests
+from ..runtime.load import PREPROCESS_NAME, RetrievalEncoders
+from ..runtime.preprocess import Preprocess
+from .parity import FP32_ATOL, ExportParityError, ParityReport, compare, golden_batch, golden_images
+
+MODALITIES = ("sketch", "photo")
+
+
+class EncoderGraph(nn.Module):
+    """One modality's encoder with the outputs asked for: what is traced into a graph."""
+
+    def __init__(self, model: Any, modality: str, outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.modality = modality
+        self.outputs = outputs
+        if "code" in outputs:
+            bits = model.itq_projection.shape[1]
+            self.register_buffer("byte_weights", torch.tensor([float(1 << bit) for bit in range(8)]))
+            self.bytes = bits // 8
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        encode = self.model.encode_sketch if self.modality == "sketch" else self.model.encode_photo
+        embedding = encode(image)
+        if "code" not in self.outputs:
+            return (embedding,)
+        bits = (self.model.code_values(embedding) > 0).to(torch.float32).reshape(-1, self.bytes, 8)
+        return embedding, (bits * self.byte_weights).sum(-1).to(torch.uint8)
+
+
+def export_onnx(
+    model: Any,
+    output: Path,
+    *,
+    dims: dict[str, tuple[int, int, int]],
+    outputs: tuple[str, ...] | None,
+    opset: int,
+    verify: bool,
+    overwrite: bool,
+) -> tuple[Path, dict[str, Any], ParityReport | None]:
+    """Exports both encoders into ``output``, published only once every gate has passed.
+
+    Returns:
+        The folder, its manifest, and the parity report (``None`` with ``verify=False``).
+
+    Raises:
+        ExportParityError: a gate was missed; ``<output>.rejected`` keeps what was written.
+        ValueError: an output that the model does not have.
+    """
+    has_codes = getattr(model, "itq_projection", None) is not None
+    chosen = outputs or (("embedding", "code") if has_codes else ("embedding",))
+    unknown = set(chosen) - {"embedding", "code"}
+    if unknown or "embedding" not in chosen:
+        raise ValueError(f"outputs: expected ('embedding',) or ('embedding', 'code'), found {tuple(chosen)}")
+    if "code" in chosen and not has_codes:
+        raise ValueError(
+            "outputs: 'code' needs ITQ in the model; fit sketchfast.retrieval.ITQ and call model.set_itq(itq)"
+        )
+    if "code" in chosen and model.itq_projection.shape[1] % 8:
+        raise ValueError(
+            f"outputs: 'code' needs a multiple of 8 bits, the model's ITQ has {model.itq_projection.shape[1]}"
+        )
+
+    parameter = next(model.parameters())
+    was_training, device, dtype = model.training, parameter.device, parameter.dtype
+    model = model.eval().float().cpu()
+    try:
+        with atomic.directory(output, overwrite=overwrite) as folder:
+            manifest = _write_graphs(model, folder, dims, chosen, opset)
+            report = None
+            if verify:
+                report = _verify(model, folder, manifest)
+                if not report.passed:
+                    rejected = output.with_name(output.name + ".rejected")
+                    shutil.rmtree(rejected, ignore_errors=True)
+                    shutil.copytree(folder, rejected)
+                    failed = next((case for case in report.cases if not case.passed), None)
+                    detail = (
+                        f"{failed.encoder} at batch {failed.batch}: {failed.reason}"
+                        if failed
+                        else "nothing was compared"
+                    )
+                    raise ExportParityError(
+                        f"{output}: the exported graph does not reproduce the model ({detail}); nothing was published, "
+                        f"the rejected files are in {rejected}"
+                    )
+    finally:
+        model.train(was_training).to(device=device, dtype=dtype)
+    return output, manifest, report
+
+
+def _write_graphs(
+    model: Any, folder: Path, dims: dict[str, tuple[int, int, int]], outputs: tuple[str, ...], opset: int
+) -> dict[str, Any]:
+    preprocess: Preprocess = model.preprocess
+    bits = int(model.itq_projection.shape[1]) if "code" in outputs else None
+    versions = {
+        "sketchfast": __version__,
+        "torch": torch.__version__,
+        "onnx": _version("onnx"),
+        "python": platform.python_version(),
+    }
+    facts = {
+        "sketchfast.version": __version__,
+        "sketchfast.preprocess": str(preprocess.to_dict()),
+        "sketchfast.bit_order": "little-endian in each byte; bit = value > 0",
+        "sketchfast.tie_rule": "(distance, id) ascending",
+        "sketchfast.axes": "image: batch, channel RGB, height, width",
+    }
+    encoders: dict[str, Any] = {}
+    for modality in MODALITIES:
+        name = f"{modality}_encoder.onnx"
+        _trace(
+            EncoderGraph(model, modality, outputs).eval(),
+            folder / name,
+            preprocess.size,
+            outputs,
+            opset,
+            facts,
+        )
+        encoders[modality] = {"file": name, "input": "image", "outputs": list(outputs)}
+    atomic.write_json(folder / PREPROCESS_NAME, preprocess.to_dict())
+    atomic.write_json(folder / "labels.json", list(model.class_names))
+    sketches, photos = golden_images()
+    with torch.inference_mode():
+        golden: dict[str, Any] = {}
+        for modality, images in (("sketch", sketches), ("photo", photos)):
+            batch = golden_batch(images, preprocess, len(images))
+            golden[f"{modality}_image"] = batch
+            golden |= {
+                f"{modality}_{key}": value
+                for key, value in _run_torch(model, modality, outputs, batch).items()
+            }
+    np.savez_compressed(folder / "golden.npz", **golden)
+    manifest: dict[str, Any] = {
+        "format": manifests.FORMAT,
+        "format_version": manifests.FORMAT_VERSION,
+        "kind": "retrieval",
+        "model": type(model).__name__,
+        "precision": "fp32",
+        "opset": opset,
+        "dims": {key: list(value) for key, value in dims.items()},
+        "encoders": encoders,
+        "dim": int(golden["sketch_embedding"].shape[1]),
+        "bits": bits,
+        "bit_order": facts["sketchfast.bit_order"],
+        "tie_rule": facts["sketchfast.tie_rule"],
+        "distance": {"embedding": "cosine", "code": "hamming"},
+        "preprocess": preprocess.to_dict(),
+        "versions": versions,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "verified": False,
+    }
+    names = [encoders[modality]["file"] for modality in MODALITIES] + [
+        PREPROCESS_NAME,
+        "labels.json",
+        "golden.npz",
+    ]
+    names += [path.name for path in folder.glob("*.onnx.data")]
+    manifest["files"] = manifests.describe_files(folder, names)
+    atomic.write_json(folder / manifests.MANIFEST_NAME, manifest)
+    return manifest
+
+
+def _trace(
+    graph: EncoderGraph, path: Path, size: int, outputs: tuple[str, ...], opset: int, facts: dict[str, str]
+) -> None:
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'exporting needs onnx and onnxscript; pip install "sketchfast[export]"'
+        ) from error
+
+    # Traced at batch 2: at batch 1 the exporter specialises the axis and the graph then refuses every other batch.
+    example = torch.zeros(2, 3, size, size)
+    batch = torch.export.Dim("batch", min=1)
+    exporter_logger = logging.getLogger("torch.onnx")
+    level = exporter_logger.level
+    exporter_logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                input_names=["image"],
+                output_names=list(outputs),
+                dynamic_shapes=({0: batch},),
+                verbose=False,
+            )
+    finally:
+        exporter_logger.setLevel(level)
+    assert program is not None
+    proto = program.model_proto
+    found = next(entry.version for entry in proto.opset_import if entry.domain == "")
+    if found != opset:
+        raise ValueError(
+            f"opset: asked for {opset}, torch.onnx wrote {found}; opset 18 and 20 are known to work"
+        )
+    # Build paths and module traces are of no use to a reader and tell where the file was made.
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for key, value in facts.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+    one_file_limit = 1 << 31
+    if proto.ByteSize() < one_file_limit:
+        onnx.save(proto, str(path))
+    else:
+        onnx.save(proto, str(path), save_as_external_data=True, location=path.name + ".data")
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def _run_torch(
+    model: Any, modality: str, outputs: tuple[str, ...], batch: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    """What the torch model says, by its own code path and :func:`sketchfast.ops.pack_bits`, not the traced module's."""
+    from ..ops import pack_bits
+
+    with torch.inference_mode():
+        encode = model.encode_sketch if modality == "sketch" else model.encode_photo
+        embedding = encode(torch.from_numpy(batch))
+        result = {"embedding": embedding.numpy()}
+        if "code" in outputs:
+            result["code"] = pack_bits(model.code_values(embedding)).numpy()
+    return result
+
+
+def _verify(model: Any, folder: Path, manifest: dict[str, Any]) -> ParityReport:
+    """Runs the graphs through the runtime that users get, at the smallest, usual, largest and an odd batch."""
+    low, usual, high = manifest["dims"]["batch"]
+    batches = sorted({low, usual, high, _odd_between(low, high)})
+    encoders = RetrievalEncoders(folder, manifest, ["CPUExecutionProvider"])
+    outputs = tuple(manifest["encoders"]["sketch"]["outputs"])
+    code_values = None
+    if "code" in outputs:
+
+        def code_values(embedding: NDArray[np.float32]) -> NDArray[np.float64]:
+            with torch.inference_mode():
+                return model.code_values(torch.from_numpy(embedding)).double().numpy()
+
+    report = ParityReport("fp32", FP32_ATOL)
+    sketches, photos = golden_images()
+    for modality, images in (("sketch", sketches), ("photo", photos)):
+        run = encoders.encode_sketch if modality == "sketch" else encoders.encode_photo
+        for batch in batches:
+            report.cases.append(
+                compare(
+                    modality,
+                    lambda x, modality=modality: _run_torch(model, modality, outputs, x),
+                    lambda x, run=run: {name: run(x, name) for name in outputs},
+                    golden_batch(images, model.preprocess, batch),
+                    code_values=code_values,
+                )
+            )
+    atomic.write_json(folder / "parity.json", report.to_dict())
+    manifest["verified"] = report.passed
+    manifest["files"] |= manifests.describe_files(folder, ["parity.json"])
+    atomic.write_json(folder / manifests.MANIFEST_NAME, manifest)
+    return report
+
+
+def _odd_between(low: int, high: int) -> int:
+    """An odd batch size, not a multiple of anything convenient, inside [low, high]."""
+    return max(low, min(high, 2 * (high // 6) + 1))
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import version
+
+    return version(name)

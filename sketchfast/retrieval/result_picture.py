@@ -1,0 +1,74 @@
+"""The picture of an answer: the sketch, then the photos found, best first."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .. import atomic
+from ..runtime.pictures import read_photo
+from .index import Answer
+
+_TILE, _GAP, _CAPTION, _COLUMNS = 160, 12, 36, 6
+_INK, _QUIET, _PAPER, _QUERY_FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 255), (38, 96, 196)
+
+
+def write_result_picture(answer: Answer, path: str | Path, *, title: str = "") -> None:
+    """Writes a PNG with the query first and every hit with its rank, score and file name.
+
+    Photos that have disappeared since indexing are drawn as an empty tile that says so.
+    """
+    columns = min(_COLUMNS, len(answer.hits) + 1)
+    rows = -(-(len(answer.hits) + 1) // columns)
+    header = 34 if title else 0
+    cell_width, cell_height = _TILE + _GAP, _TILE + _CAPTION + _GAP
+    sheet = Image.new("RGB", (columns * cell_width + _GAP, rows * cell_height + _GAP + header), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font, small = ImageFont.load_default(size=14), ImageFont.load_default(size=12)
+    if title:
+        draw.text((_GAP, 10), title, fill=_INK, font=font)
+
+    def place(
+        position: int, image: np.ndarray | None, first: str, second: str, frame: tuple[int, int, int] | None
+    ) -> None:
+        left = _GAP + position % columns * cell_width
+        top = _GAP + header + position // columns * cell_height
+        if image is None:
+            draw.rectangle((left, top, left + _TILE, top + _TILE), outline=_QUIET)
+            draw.text((left + 8, top + _TILE // 2), "file is gone", fill=_QUIET, font=small)
+        else:
+            tile = Image.fromarray(image)
+            tile.thumbnail((_TILE, _TILE))
+            sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2))
+        if frame:
+            draw.rectangle((left - 2, top - 2, left + _TILE + 1, top + _TILE + 1), outline=frame, width=2)
+        draw.text((left, top + _TILE + 4), first, fill=_INK, font=small)
+        draw.text((left, top + _TILE + 19), _shorten(second, draw, small), fill=_QUIET, font=small)
+
+    place(0, answer.sketch.image, "query", "", _QUERY_FRAME)
+    unit = "cosine" if answer.by == "embedding" else "bits"
+    for hit in answer.hits:
+        score = f"{hit.score:.3f}" if answer.by == "embedding" else f"{hit.score:.0f}"
+        name = str(Path(*Path(hit.path).parts[-2:]))
+        place(hit.rank, _read_or_none(hit.path), f"{hit.rank}.  {score} {unit}", name, None)
+    buffer = BytesIO()
+    sheet.save(buffer, "PNG")
+    atomic.write_bytes(Path(path), buffer.getvalue())
+
+
+def _read_or_none(path: str) -> np.ndarray | None:
+    try:
+        return read_photo(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _shorten(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    if draw.textlength(text, font=font) <= _TILE:
+        return text
+    while text and draw.textlength("…" + text, font=font) > _TILE:
+        text = text[1:]
+    return "…" + text
