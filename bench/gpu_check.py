@@ -1,0 +1,364 @@
+"""Everything that needs a GPU, in one command of less than ten minutes: `python bench/gpu_check.py` (or `make gpu-check`).
+
+    1  the environment: sketchfast info, the device, its measured copy bandwidth
+    2  tests/cuda with pytest; a run in which no GPU test was executed is a failure
+    3  compute-sanitizer over one small call of every kernel, where it is installed
+    4  timings beside the device's limit and the peers: CUDA graph replays over inputs rotated through more than the L2 cache,
+       rounds of ours and of the peers alternating, medians; results in bench/results/<op>--<device>.json
+
+Compiles nothing: the native modules have to be built, here or on another machine of the same kind. Ends with status 0 only if
+every step that could run passed, 1 if one failed, 2 where there is no CUDA device or no CUDA module. A further op adds its
+function to BENCHMARKS and its small call to SMALL_CALLS.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))  # the tree's own package, also where it is not installed
+
+import torch  # noqa: E402
+from gpu_timing import ROUNDS, Case, Device, look_at_device, measured, rotations  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+
+def stop(message: str) -> None:
+    print(f"gpu-check: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)
+
+
+def require_gpu() -> None:
+    if not torch.cuda.is_available():
+        stop(
+            f"no CUDA device is usable by torch {torch.__version__} (CUDA {torch.version.cuda}). Nothing was checked."
+        )
+    from sketchfast.info import build_info
+
+    built = build_info()
+    if not built["present"].get("_C_cuda"):
+        stop(
+            f"sketchfast has no CUDA module here ({built['cuda']['reason']}). Nothing was checked. "
+            "Build it with SKETCHFAST_CUDA=1 python setup.py build_ext --inplace"
+        )
+    import sketchfast.ops  # noqa: F401  raises, with its reason, where the module does not load
+
+
+# ---- the ops -----------------------------------------------------------------------------------------------------------
+
+
+def random_codes(rows: int, bits: int) -> Tensor:
+    return torch.randint(0, 256, (rows, bits // 8), dtype=torch.uint8, device="cuda")
+
+
+def signs(codes: Tensor) -> Tensor:
+    """Codes as +-1 in float16: their products count equal minus unequal bits, exactly up to 2,048 bits."""
+    places = torch.arange(8, dtype=torch.uint8, device="cuda")
+    parts = [((part[:, :, None] >> places) & 1).flatten(1).half() * 2 - 1 for part in codes.split(1 << 22)]
+    return torch.cat(parts)
+
+
+def bench_topk(device: Device) -> Iterator[Case]:
+    from sketchfast import ops
+
+    million = 1_000_000
+    for bits, queries, rows, k in (
+        (64, 1, million, 100),
+        (64, 1, 100 * million, 100),
+        (64, 4, 100 * million, 100),
+        (256, 1, 30 * million, 100),
+        (64, 32, million, 100),
+        (64, 1024, million, 100),
+        (128, 1024, million, 100),
+        (256, 1024, million, 100),
+        (1024, 256, million, 100),
+        (64, 15229, 17101, 100),
+        (64, 1024, million, 10_000),
+    ):
+        copies = [random_codes(rows, bits) for _ in range(rotations(device, rows * bits // 8))]
+        asked = random_codes(queries, bits)
+        few = min(queries, 3)
+        found = ops.hamming_topk(asked, copies[0], k)
+        on_cpu = ops.hamming_topk(asked[:few].cpu(), copies[0].cpu(), k)
+        if not all(torch.equal(a[:few].cpu(), b) for a, b in zip(found, on_cpu)):
+            raise AssertionError(
+                f"hamming_topk on the GPU differs from the CPU: {bits=} {queries=} {rows=} {k=}"
+            )
+        dense, dense_asked = (
+            signs(copies[0]).t(),
+            signs(asked),
+        )  # larger than L2 alone, or as small as its result is large
+
+        def peer(dense: Tensor = dense, asked: Tensor = dense_asked, k: int = k) -> Any:
+            return [
+                (part @ dense).topk(k, dim=1)
+                for part in asked.split(max(1, (4 << 30) // (2 * dense.shape[1])))
+            ]
+
+        similarity = torch.cat([part.values for part in peer()])
+        if not torch.equal(((bits - similarity.int()) // 2), found[0]):
+            raise AssertionError(f"the peer's distances differ: {bits=} {queries=} {rows=} {k=}")
+        streaming = device.copy_bytes_per_second / (bits // 8) * queries
+        tiles = device.popc_pairs_per_second(bits)
+        yield Case(
+            f"{bits} bits, {queries} x {rows}, k={k}",
+            [lambda c=c, a=asked, k=k: ops.hamming_topk(a, c, k) for c in copies],
+            {"torch_fp16_matmul_topk": [peer]},
+            "pairs",
+            queries * rows,
+            min(streaming, tiles) if tiles else streaming,
+            {"bits": bits, "queries": queries, "codes": rows, "k": k},
+        )
+
+
+def bench_cdist(device: Device) -> Iterator[Case]:
+    from sketchfast import ops
+
+    for bits, queries, rows in (
+        (64, 1024, 1_000_000),
+        (128, 1024, 1_000_000),
+        (256, 1024, 1_000_000),
+        (64, 15229, 17101),
+    ):
+        asked, database = random_codes(queries, bits), random_codes(rows, bits)
+        dense, dense_asked = signs(database).t(), signs(asked)
+        found = ops.hamming_cdist(asked, database)
+        if not torch.equal(found[:2].cpu(), ops.hamming_cdist(asked[:2].cpu(), database.cpu())):
+            raise AssertionError(f"hamming_cdist on the GPU differs from the CPU: {bits=} {queries=} {rows=}")
+        writing = device.copy_bytes_per_second / found.element_size()
+        tiles = device.popc_pairs_per_second(bits)
+        yield Case(
+            f"{bits} bits, {queries} x {rows}",
+            [lambda a=asked, d=database: ops.hamming_cdist(a, d)],  # its output alone is larger than L2
+            {"torch_fp16_matmul": [lambda a=dense_asked, d=dense: a @ d]},
+            "pairs",
+            queries * rows,
+            min(writing, tiles) if tiles else writing,
+            {"bits": bits, "queries": queries, "codes": rows},
+        )
+
+
+def bench_pack_bits(device: Device) -> Iterator[Case]:
+    from sketchfast import ops, reference
+
+    weights = 2 ** torch.arange(8, dtype=torch.uint8, device="cuda")
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        rows, bits = 4_000_000, 64
+        values = [torch.randn(rows, bits, device="cuda").to(dtype) for _ in range(2)]
+        if not torch.equal(ops.pack_bits(values[0][:5000]), reference.pack_bits(values[0][:5000])):
+            raise AssertionError(f"pack_bits differs from the reference: {dtype}")
+        moved = rows * bits * values[0].element_size() + rows * bits // 8
+
+        def peer(value: Tensor, weights: Tensor = weights) -> Tensor:
+            return ((value > 0).unflatten(-1, (-1, 8)).to(torch.uint8) * weights).sum(
+                dim=-1, dtype=torch.uint8
+            )
+
+        yield Case(
+            f"{dtype} [{rows}, {bits}]".replace("torch.", ""),
+            [lambda v=v: ops.pack_bits(v) for v in values],
+            {"torch_eager": [lambda v=v: peer(v) for v in values]},
+            "bytes",
+            moved,
+            device.copy_bytes_per_second,
+            {"bits": bits, "rows": rows, "dtype": str(dtype)},
+        )
+
+
+BENCHMARKS: dict[str, Callable[[Device], Iterator[Case]]] = {
+    "hamming_topk": bench_topk,
+    "hamming_cdist": bench_cdist,
+    "pack_bits": bench_pack_bits,
+}
+
+
+def small_topk() -> None:
+    from sketchfast import ops
+
+    for bits in (64, 128, 256, 512, 1024, 24, 192):
+        for queries, rows, k in ((1, 5000, 3), (4, 700, 700), (70, 1500, 10)):
+            ops.hamming_topk(random_codes(queries, bits), random_codes(rows, bits), k)
+    ops.hamming_topk(random_codes(300, 64), random_codes(40_000, 64), 5)  # large enough for the sampled bound
+
+
+def small_cdist() -> None:
+    from sketchfast import ops
+
+    for bits in (64, 128, 256, 512, 1024, 24):
+        ops.hamming_cdist(random_codes(37, bits), random_codes(700, bits))
+
+
+def small_pack_bits() -> None:
+    from sketchfast import ops
+
+    for dtype in ops.hamming.PACKABLE:
+        ops.pack_bits(torch.ones(13, 72, device="cuda").to(dtype))
+
+
+SMALL_CALLS: dict[str, Callable[[], None]] = {
+    "hamming_topk": small_topk,
+    "hamming_cdist": small_cdist,
+    "pack_bits": small_pack_bits,
+}
+
+# ---- the steps ---------------------------------------------------------------------------------------------------------
+
+
+def run_tests(seconds: float) -> list[str]:
+    """Failures; a suite that ran no GPU test at all is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "tests.xml"
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests/cuda",
+            "-m",
+            "gpu",
+            "-q",
+            "-x",
+            f"--junitxml={report}",
+        ]
+        try:
+            done = subprocess.run(command, cwd=REPOSITORY, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return [f"tests/cuda did not end within {seconds:.0f} s"]
+        if not report.exists():
+            return [f"pytest wrote no report (status {done.returncode}); is pytest installed?"]
+        suites = list(ElementTree.parse(report).iter("testsuite"))
+    total, skipped = (sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "skipped"))
+    print(f"gpu-check: {total - skipped} GPU tests executed, {skipped} skipped", flush=True)
+    if done.returncode != 0:
+        return [f"tests/cuda: pytest ended with {done.returncode}"]
+    return [] if total > skipped else ["tests/cuda: no GPU test was executed"]
+
+
+def run_sanitizer(seconds: float) -> list[str]:
+    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+    sanitizer = shutil.which("compute-sanitizer") or shutil.which("compute-sanitizer", path=f"{home}/bin")
+    if sanitizer is None:
+        print(
+            "gpu-check: compute-sanitizer is not on PATH: kernels were NOT checked for stray memory accesses"
+        )
+        return []
+    failures = []
+    until = time.monotonic() + seconds
+    for tool in ("memcheck", "racecheck"):
+        for op in SMALL_CALLS:
+            command = [
+                sanitizer,
+                "--tool",
+                tool,
+                "--error-exitcode",
+                "9",
+                sys.executable,
+                __file__,
+                "--small-call",
+                op,
+            ]
+            # Every allocation on its own, so that memcheck sees where each ends.
+            environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=REPOSITORY,
+                    env=environment,
+                    timeout=max(5.0, until - time.monotonic()),
+                    capture_output=True,
+                    text=True,
+                )
+            except subprocess.TimeoutExpired:
+                failures.append(f"{tool} of {op} did not end in time")
+                continue
+            print(f"gpu-check: {tool} of {op}: {done.stdout.strip().splitlines()[-1:]}", flush=True)
+            if done.returncode != 0:
+                print(done.stdout[-6000:], done.stderr[-2000:])
+                failures.append(f"{tool} of {op} ended with {done.returncode}")
+    return failures
+
+
+def run_benchmark(op: str, device: Device, folder: Path) -> None:
+    from sketchfast.atomic import write_json
+
+    print(f"\n{op}", flush=True)
+    rows = []
+    for case in BENCHMARKS[op](device):
+        rows.append(measured(case))
+        del case
+        torch.cuda.empty_cache()
+    git = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    slug = "-".join(device.name.lower().split())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{op}--{slug}.json"
+    result = {
+        "op": op,
+        "device": device.name,
+        "date": datetime.date.today().isoformat(),
+        "commit": os.environ.get("SKETCHFAST_COMMIT") or git.stdout.strip() or None,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda,
+        },
+        "copy_gigabytes_per_second": round(device.copy_bytes_per_second / 1e9, 1),
+        "max_sm_clock_mhz": device.sm_clock_hz and round(device.sm_clock_hz / 1e6),
+        "method": f"median of {ROUNDS} rounds of CUDA graph replays, inputs rotated through more than the L2 cache",
+        "rows": rows,
+    }
+    write_json(path, result)
+    print(f"  wrote {path}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--out", type=Path, default=REPOSITORY / "bench" / "results", help="folder of the result files"
+    )
+    parser.add_argument("--op", choices=BENCHMARKS, action="append", help="time only this one (repeatable)")
+    parser.add_argument("--skip", choices=("tests", "sanitizer", "bench"), action="append", default=[])
+    parser.add_argument("--small-call", choices=SMALL_CALLS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    require_gpu()
+    if options.small_call:
+        SMALL_CALLS[options.small_call]()
+        torch.cuda.synchronize()
+        return 0
+
+    from sketchfast.info import text
+
+    print(text(), flush=True)
+    failures = []
+    if "tests" not in options.skip:
+        failures += run_tests(240)
+    if "sanitizer" not in options.skip:
+        failures += run_sanitizer(120)
+    if "bench" not in options.skip:
+        device = look_at_device()
+        print(f"\n{device}", flush=True)
+        for op in options.op or BENCHMARKS:
+            try:
+                run_benchmark(op, device, options.out)
+            except (AssertionError, RuntimeError) as error:
+                failures.append(f"{op}: {error}")
+    for failure in failures:
+        print(f"gpu-check: FAILED: {failure}", file=sys.stderr)
+    if not failures:
+        left_out = f" (left out: {', '.join(options.skip)})" if options.skip else ""
+        print(f"gpu-check: all passed{left_out}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
