@@ -20,19 +20,37 @@ def info() -> None:
 
 
 @data.command(name="check")
-def data_check(name: str, root: Path, /) -> None:
-    """Read a data set as training would and report what is there and every fault found.
+def data_check(
+    name: str,
+    root: Path,
+    /,
+    *,
+    split: str | None = None,
+    strict: bool = False,
+    decode: bool = True,
+    json: bool = False,
+) -> None:
+    """Read a data set as training would and report what is there and every fault found; exit code 1 on trouble.
 
     Args:
         name: sketchy, tu_berlin, quickdraw or folder.
         root: the folder that holds it.
+        split: check the lists of this split only, e.g. zeroshot1.
+        strict: warnings fail too, among them counts other than the published ones.
+        decode: decode and hash every picture; --no-decode looks at names, sizes and lists only.
+        json: print one JSON object instead of text.
     """
     from sketchfast.data.check import check
 
-    report = check(name, root)
-    print(report)
-    if not report.ok:
-        raise SystemExit(1)
+    report = check(name, root, split, strict=strict, decode=decode, progress=sys.stderr.isatty())
+    if json:
+        from json import dumps
+
+        print(dumps(report.to_json(), indent=2))
+    else:
+        print(report)
+    if report.exit_code:
+        raise SystemExit(report.exit_code)
 
 
 @app.command
