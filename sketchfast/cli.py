@@ -43,12 +43,7 @@ def data_check(
     from sketchfast.data.check import check
 
     report = check(name, root, split, strict=strict, decode=decode, progress=sys.stderr.isatty())
-    if json:
-        from json import dumps
-
-        print(dumps(report.to_json(), indent=2))
-    else:
-        print(report)
+    print(report.to_json() if json else report)
     if report.exit_code:
         raise SystemExit(report.exit_code)
 
