@@ -59,7 +59,7 @@ def _ink_box(ink: NDArray[np.float32]) -> tuple[float, float, float, float]:
 
 
 def nearest_pixel_baseline(
-    split: ZeroShotSplit, size: int = 32, *, centre: bool = True
+    split: ZeroShotSplit, size: int = 16, *, centre: bool = True
 ) -> NDArray[np.float32]:
     """Scores [Q, G], higher = nearer: correlation of blurred sketch ink with blurred photo edges, size x
     size pixels.
