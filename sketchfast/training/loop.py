@@ -48,16 +48,17 @@ def fit(
         raise ValueError(f'task {task.name!r}: mode must be "max" or "min", found {task.mode!r}')
     if config.threads:
         torch.set_num_threads(config.threads)
-    # `fabric run` brings the number of processes itself and refuses any other than "auto" or its own.
-    started_by_fabric = os.environ.get("LT_CLI_USED") == "1" and config.devices == 1
+    # `fabric run` has started the processes already, and refuses any number of them but "auto" or its own.
+    started_by_fabric = os.environ.get("LT_CLI_USED") == "1"
     fabric = Fabric(
         accelerator=config.accelerator,
-        devices="auto" if started_by_fabric else config.devices,
+        devices="auto" if started_by_fabric and config.devices == 1 else config.devices,
         num_nodes=config.num_nodes,
         strategy=config.strategy,
         precision=config.precision,  # type: ignore[arg-type]
     )
-    fabric.launch()
+    if not started_by_fabric:
+        fabric.launch()
     full_config = {**resolved_config, "loop": dataclasses.asdict(config)}
     run = _Run(fabric, task, config, full_config, (*MAY_CHANGE, *may_change), dict(metadata or {}))
     with StopRequest() as stop:

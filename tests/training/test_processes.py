@@ -34,9 +34,13 @@ def free_port() -> str:
 
 
 def run_two(
-    start: Callable[..., BaseProcess], config: LoopConfig, options: ToyOptions, log: Path
+    start: Callable[..., BaseProcess],
+    config: LoopConfig,
+    options: ToyOptions,
+    log: Path,
+    **environment: str,
 ) -> list[int | None]:
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "NODE_RANK": "0"}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "NODE_RANK": "0", **environment}
     processes = [start(config, options, log, **place, LOCAL_RANK=str(rank)) for rank in range(2)]
     for process in processes:
         process.join(90)
@@ -92,7 +96,11 @@ def test_two_processes_equal_one(
     settings = {"precision": "64-true", "accumulate": accumulate, "clip_norm": 0.5}
     log = tmp_path / "log"
     two = loop(tmp_path / "two", devices=2, strategy="ddp", **settings)
-    assert run_two(start, two, options, log) == [0, 0], log.read_text()
+    environment = {}
+    if accumulate > 1:  # once as `fabric run --devices 2` does it, which speaks through these variables
+        two = loop(tmp_path / "two", **settings)
+        environment = {"LT_CLI_USED": "1", "LT_DEVICES": "2", "LT_ACCELERATOR": "cpu", "LT_NUM_NODES": "1"}
+    assert run_two(start, two, options, log, **environment) == [0, 0], log.read_text()
     run(loop(tmp_path / "one", **settings), options)
     for name in ("loss", "metric", "penalty"):
         assert losses(tmp_path / "two", name) == pytest.approx(losses(tmp_path / "one", name), rel=1e-8)
