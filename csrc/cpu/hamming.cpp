@@ -180,21 +180,21 @@ void hamming_topk(const uint8_t* queries, int64_t num_queries, const uint8_t* da
       const int64_t count = std::min(group, num_queries - q);
       std::vector<Collector> collectors;
       collectors.reserve(static_cast<size_t>(count));
-      for (int64_t i = 0; i < count; ++i) collectors.emplace_back(k, bytes * 8, last - first);
+      for (int64_t i = 0; i < count; ++i) collectors.emplace_back(k, bytes * 8, first, last - first);
       kernels.scan(ScanTask{queries + q * bytes, count, database, first, last, bytes, collectors.data()});
       if (parts > 1) {
         by_part[static_cast<size_t>(t)] = std::move(collectors);
         return;
       }
       for (int64_t i = 0; i < count; ++i) {
-        const Collector* only = &collectors[static_cast<size_t>(i)];
+        Collector* only = &collectors[static_cast<size_t>(i)];
         Collector::finish(&only, 1, distances + (q + i) * k, ids + (q + i) * k);
       }
     });
     if (parts > 1) {
       const int64_t q = round * group;
       const int64_t count = std::min(group, num_queries - q);
-      std::vector<const Collector*> same_query(static_cast<size_t>(parts));
+      std::vector<Collector*> same_query(static_cast<size_t>(parts));
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t p = 0; p < parts; ++p) same_query[static_cast<size_t>(p)] = &by_part[static_cast<size_t>(p)][static_cast<size_t>(i)];
         Collector::finish(same_query.data(), parts, distances + (q + i) * k, ids + (q + i) * k);

@@ -37,6 +37,7 @@ constexpr int kTileRows = 16;
 constexpr int kTileBytes = 1024;
 constexpr int kStepQueries = 32;
 constexpr int kStepCodes = 32;
+constexpr int kManyColumns = 6;  // of 32 codes: from here on whole rows are cheaper than columns
 constexpr int64_t kWidenedBytes = 16 << 10;
 
 // The tile registers of this thread, all eight with 16 rows of 64 bytes; released when the scan ends.
@@ -193,6 +194,30 @@ SKETCHFAST_AMX inline void collect_columns(const int32_t* tile, uint32_t columns
   }
 }
 
+// Offers two neighbouring tiles (16 queries, 32 codes) by row, a whole row at once: for the beginning of a scan, when
+// most codes qualify.
+SKETCHFAST_AMX inline void collect_rows(const int32_t* tiles, uint32_t valid_codes, int64_t first_id,
+                                        Collector* collectors, uint32_t valid_queries,
+                                        const int32_t* thresholds_at_start) {
+  const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (; valid_queries != 0; valid_queries &= valid_queries - 1) {
+    const int q = __builtin_ctz(valid_queries);
+    Collector& nearest = collectors[q];
+    for (int half = 0; half < 2; ++half) {
+      const __m512i row = _mm512_load_si512(tiles + half * 256 + q * 16);
+      const __m512i distances = _mm512_add_epi32(_mm512_srai_epi32(row, 1), _mm512_set1_epi32(thresholds_at_start[q]));
+      const auto valid = static_cast<__mmask16>(valid_codes >> (half * kTileRows));
+      const __mmask16 hits = _mm512_mask_cmplt_epi32_mask(valid, distances, _mm512_set1_epi32(nearest.threshold()));
+      if (hits == 0) continue;
+      const auto offset = static_cast<int>(first_id - nearest.first_id()) + half * kTileRows;
+      const __m512i offsets = _mm512_add_epi32(numbers, _mm512_set1_epi32(offset));
+      _mm512_storeu_si512(nearest.distances_end(), _mm512_maskz_compress_epi32(hits, distances));
+      _mm512_storeu_si512(nearest.offsets_end(), _mm512_maskz_compress_epi32(hits, offsets));
+      nearest.appended(__builtin_popcount(hits));
+    }
+  }
+}
+
 // Offers each query's codes below the threshold it started from to its collector.
 SKETCHFAST_AMX inline void collect_step(const int32_t* results, const __m512i* signs, int64_t first_id, int64_t last_id,
                                         Collector* collectors, int64_t num_queries,
@@ -200,11 +225,21 @@ SKETCHFAST_AMX inline void collect_step(const int32_t* results, const __m512i* s
   const int64_t valid = last_id - first_id;
   const uint32_t valid_codes = valid >= kStepCodes ? ~0u : (1u << valid) - 1;
   const uint32_t valid_queries = num_queries >= kStepQueries ? ~0u : (1u << num_queries) - 1;
-  for (int t = 0; t < 4; ++t) {
-    const int query = t / 2 * kTileRows;
-    const int code = t % 2 * kTileRows;
-    collect_columns(results + t * 256, _mm512_movepi32_mask(signs[t]) & (valid_codes >> code), first_id + code,
-                    collectors + query, (valid_queries >> query) & 0xffff, thresholds_at_start + query);
+  for (int h = 0; h < 2; ++h) {
+    const uint32_t low = _mm512_movepi32_mask(signs[2 * h]);
+    const uint32_t high = _mm512_movepi32_mask(signs[2 * h + 1]);
+    const uint32_t columns = (low | high << kTileRows) & valid_codes;
+    const uint32_t half_queries = (valid_queries >> (h * kTileRows)) & 0xffff;
+    const int32_t* tiles = results + h * 512;
+    Collector* half_collectors = collectors + h * kTileRows;
+    const int32_t* half_thresholds = thresholds_at_start + h * kTileRows;
+    if (__builtin_popcount(columns) > kManyColumns) {
+      collect_rows(tiles, valid_codes, first_id, half_collectors, half_queries, half_thresholds);
+      continue;
+    }
+    collect_columns(tiles, columns & 0xffff, first_id, half_collectors, half_queries, half_thresholds);
+    collect_columns(tiles + 256, columns >> kTileRows, first_id + kTileRows, half_collectors, half_queries,
+                    half_thresholds);
   }
 }
 

@@ -117,6 +117,7 @@ class TileReader {
 template <int kWords>
 SKETCHFAST_AVX512 void scan_words(const ScanTask& task) {
   const int words = words_of(task.bytes);
+  const __m256i lane_numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   TileReader<kWords> reader(task.database, task.bytes, task.num_queries);
   for (int64_t first = task.first; first < task.last; first += reader.step()) {
     const int64_t count = std::min(reader.step(), task.last - first);
@@ -142,12 +143,12 @@ SKETCHFAST_AVX512 void scan_words(const ScanTask& task) {
           const int64_t valid = task.last - id;
           if (valid < kLanes) hits &= valid > 0 ? (1u << valid) - 1 : 0;
           if (hits == 0) continue;
-          alignas(64) int64_t distances[kLanes];
-          _mm512_store_si512(distances, sums[b]);
-          for (; hits != 0; hits &= hits - 1) {
-            const int lane = __builtin_ctz(hits);
-            nearest.push(static_cast<int32_t>(distances[lane]), id + lane);
-          }
+          const auto lanes = static_cast<__mmask8>(hits);
+          const __m256i offsets = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(id - nearest.first_id())), lane_numbers);
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(nearest.distances_end()),
+                              _mm256_maskz_compress_epi32(lanes, _mm512_cvtepi64_epi32(sums[b])));
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(nearest.offsets_end()), _mm256_maskz_compress_epi32(lanes, offsets));
+          nearest.appended(__builtin_popcount(hits));
         }
         threshold = _mm512_set1_epi64(nearest.threshold());
       }

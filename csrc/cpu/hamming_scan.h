@@ -1,10 +1,11 @@
 // What the Hamming paths share: the running selection of the k nearest, and the tile layout. Internal to csrc/cpu.
 //
 // Selection. Distances are small integers (0..1024), so the k nearest are found by counting, never by comparison sorts.
-// A collector sees codes in ascending id and keeps a histogram of the distances it accepted. Its threshold t is the
-// k-th smallest distance so far: a later code at distance t cannot enter, because ties go to the smaller id. Codes with
-// d < t are appended; when the buffer is full, those beyond the threshold are dropped in place, which keeps id order.
-// The result is one stable counting sort. Cost: O(1) a push, amortised, and O(k + bits) to finish.
+// A collector appends codes in ascending id. Now and then (every 4 + k/8 candidates) it counts the distances of the new
+// ones and lowers its threshold t to the k-th smallest distance so far: a later code at distance t cannot enter, because
+// ties go to the smaller id. When the buffer is full, candidates beyond the threshold are dropped in place, which keeps
+// id order. The result is one stable counting sort. Cost: an append is two stores, counting O(1) a candidate,
+// finishing O(k + bits).
 //
 // Parts. Ranges of the database scanned by different threads have one collector each. Put back in range order their
 // candidates are again in ascending id, so merging is the same counting sort over the summed histograms, and the answer
@@ -32,13 +33,21 @@ constexpr int kMaxWords = static_cast<int>(kMaxCodeBits / 64);
 
 class Collector {
  public:
-  // range: how many codes will be offered, less than 2^32.
-  Collector(int64_t k, int64_t max_distance, int64_t range)
-      : k_(k),
-        capacity_(std::min(range, 2 * k + 64)),
-        threshold_(static_cast<int32_t>(max_distance) + 1),
-        counts_(static_cast<size_t>(max_distance) + 1, 0),
-        candidates_(new uint64_t[static_cast<size_t>(std::max<int64_t>(capacity_, 1))]) {}
+  // How many candidates may be written behind the end at once; SIMD appends store whole registers.
+  static constexpr int64_t kRoom = 32;
+
+  // Collects from ids [first_id, first_id + range), range less than 2^32.
+  Collector(int64_t k, int64_t max_distance, int64_t first_id, int64_t range)
+      : threshold_(static_cast<int32_t>(max_distance) + 1),
+        k_(k),
+        first_id_(first_id),
+        capacity_(std::min(range, 2 * k + 64) + 2 * kRoom),
+        tighten_every_(4 + k / 8),
+        distances_(new int32_t[static_cast<size_t>(capacity_)]),
+        offsets_(new uint32_t[static_cast<size_t>(capacity_)]),
+        counts_(static_cast<size_t>(max_distance) + 1, 0) {
+    tighten_at_ = std::min(std::max(k, tighten_every_), capacity_ - kRoom);
+  }
 
   // Only distances below this can still enter; it never rises.
   int32_t threshold() const { return threshold_; }
@@ -46,18 +55,30 @@ class Collector {
   // Ids must come in ascending order. Pushes at or above the threshold are ignored.
   void push(int32_t distance, int64_t id) {
     if (distance >= threshold_) return;
-    if (size_ == capacity_) drop_beyond_threshold();
-    candidates_[static_cast<size_t>(size_++)] = (static_cast<uint64_t>(id) << kDistanceBits) | static_cast<uint32_t>(distance);
-    ++counts_[static_cast<size_t>(distance)];
-    if (++below_ >= k_) lower_threshold();
+    distances_[static_cast<size_t>(size_)] = distance;
+    offsets_[static_cast<size_t>(size_)] = static_cast<uint32_t>(id - first_id_);
+    appended(1);
+  }
+
+  // Many pushes at once: write up to kRoom distances and offsets (id - first_id) here, then say how many count. Distances
+  // at or above the threshold may be among them.
+  int32_t* distances_end() { return distances_.get() + size_; }
+  uint32_t* offsets_end() { return offsets_.get() + size_; }
+  int64_t first_id() const { return first_id_; }
+  void appended(int64_t count) {
+    size_ += count;
+    if (size_ >= tighten_at_) tighten();
   }
 
   // The k nearest among the candidates of all parts, whose ranges ascend in id.
   // Together they must have been offered at least k codes.
-  static void finish(const Collector* const* parts, int64_t num_parts, int32_t* distances, int64_t* ids) {
+  static void finish(Collector* const* parts, int64_t num_parts, int32_t* distances, int64_t* ids) {
     const int64_t k = parts[0]->k_;
     auto last = static_cast<int32_t>(parts[0]->counts_.size()) - 1;  // largest distance that can be in the result
-    for (int64_t p = 0; p < num_parts; ++p) last = std::min(last, parts[p]->threshold_);
+    for (int64_t p = 0; p < num_parts; ++p) {
+      parts[p]->tighten();
+      last = std::min(last, parts[p]->threshold_);
+    }
     std::vector<int64_t> place(static_cast<size_t>(last) + 1);
     int64_t before = 0;
     for (int32_t d = 0; d <= last; ++d) {
@@ -67,47 +88,57 @@ class Collector {
     for (int64_t p = 0; p < num_parts; ++p) {
       const Collector& part = *parts[p];
       for (int64_t i = 0; i < part.size_; ++i) {
-        const uint64_t candidate = part.candidates_[static_cast<size_t>(i)];
-        const int32_t d = distance_of(candidate);
+        const int32_t d = part.distances_[static_cast<size_t>(i)];
         if (d > last || place[static_cast<size_t>(d)] >= k) continue;
         const int64_t at = place[static_cast<size_t>(d)]++;
         distances[at] = d;
-        ids[at] = static_cast<int64_t>(candidate >> kDistanceBits);
+        ids[at] = part.first_id_ + part.offsets_[static_cast<size_t>(i)];
       }
     }
   }
 
  private:
-  static constexpr int kDistanceBits = 16;
-  static int32_t distance_of(uint64_t candidate) { return static_cast<int32_t>(candidate & ((1u << kDistanceBits) - 1)); }
-
-  void lower_threshold() {
-    do {
+  void tighten() {
+    for (int64_t i = counted_; i < size_; ++i) {
+      const int32_t d = distances_[static_cast<size_t>(i)];
+      ++counts_[static_cast<size_t>(d)];
+      below_ += d < threshold_;
+    }
+    while (below_ >= k_) {
       --threshold_;
       below_ -= counts_[static_cast<size_t>(threshold_)];
-    } while (below_ >= k_);
+    }
+    if (size_ + tighten_every_ > capacity_ - kRoom) drop_beyond_threshold();
+    counted_ = size_;
+    tighten_at_ = std::min(size_ + tighten_every_, capacity_ - kRoom);
   }
 
   void drop_beyond_threshold() {
     int64_t ties = k_ - below_;
     int64_t kept = 0;
     for (int64_t i = 0; i < size_; ++i) {
-      const uint64_t candidate = candidates_[static_cast<size_t>(i)];
-      const int32_t d = distance_of(candidate);
+      const int32_t d = distances_[static_cast<size_t>(i)];
+      const uint32_t offset = offsets_[static_cast<size_t>(i)];
       const bool keep = d < threshold_ || (d == threshold_ && ties-- > 0);
-      candidates_[static_cast<size_t>(kept)] = candidate;
+      distances_[static_cast<size_t>(kept)] = d;
+      offsets_[static_cast<size_t>(kept)] = offset;
       kept += keep;
     }
     size_ = kept;
   }
 
-  int64_t k_;
-  int64_t capacity_;
   int32_t threshold_;
-  int64_t below_ = 0;  // accepted so far with distance < threshold_; always less than k_
   int64_t size_ = 0;
-  std::vector<uint32_t> counts_;  // accepted so far at each distance; exact below the threshold
-  std::unique_ptr<uint64_t[]> candidates_;
+  int64_t tighten_at_;  // the size at which to count; at most capacity_ - kRoom
+  int64_t k_;
+  int64_t first_id_;
+  int64_t capacity_;
+  int64_t tighten_every_;
+  std::unique_ptr<int32_t[]> distances_;
+  std::unique_ptr<uint32_t[]> offsets_;
+  int64_t counted_ = 0;           // candidates before this one are in counts_
+  int64_t below_ = 0;             // counted candidates with distance < threshold_; always less than k_
+  std::vector<uint32_t> counts_;  // counted candidates at each distance; exact below the threshold
 };
 
 // One thread's share of a search: every query of a group against ids [first, last).
