@@ -118,7 +118,7 @@ __device__ __forceinline__ void visit(const HammingWalk& walk, const WarpMemory&
 }
 
 template <int W, int kTeam, int kCodes, bool kVector, bool kPlace>
-__global__ void __launch_bounds__(kWalkWarps* kWarp, 2)
+__global__ void __launch_bounds__(kWalkWarps* kWarp)
     hamming_walk(const HammingWalk walk, int64_t teams, int team_warps, int64_t groups_per_unit) {
   constexpr int kGroup = kWarp * kCodes;
   const int lane = threadIdx.x % kWarp;
