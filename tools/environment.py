@@ -16,7 +16,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 from pathlib import Path
 
@@ -26,6 +25,8 @@ EXTRAS = ("dev",)
 
 def requirements() -> list[str]:
     """The core dependencies and those of EXTRAS; an extra that names another extra of sketchfast is opened up."""
+    import tomllib  # absent before Python 3.11, and main() says that better
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = list(project["dependencies"])
     queue = [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
@@ -85,7 +86,7 @@ def make(environment: Path) -> None:
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         raise SystemExit(
             f"sketchfast needs Python 3.11 or newer, found {sys.version.split()[0]} at {sys.executable}"
         )

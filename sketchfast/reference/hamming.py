@@ -6,8 +6,8 @@ from torch import Tensor
 
 def unpack_bits(codes: Tensor) -> Tensor:
     """uint8 [..., bits/8] -> bool [..., bits]; the first bit is the lowest of the first byte."""
-    places = torch.arange(8, device=codes.device)
-    return ((codes.long().unsqueeze(-1) >> places) & 1).flatten(-2).bool()
+    places = torch.arange(8, dtype=torch.uint8, device=codes.device)
+    return ((codes.unsqueeze(-1) >> places) & 1).flatten(-2).bool()
 
 
 def pack_bits(values: Tensor) -> Tensor:
@@ -20,7 +20,9 @@ def pack_bits(values: Tensor) -> Tensor:
 def hamming_cdist(queries: Tensor, database: Tensor) -> Tensor:
     """Number of differing bits of every pair: uint8 [Q, b/8] and [N, b/8] -> [Q, N], uint8 up to 255 bits, int16 above."""
     differ = unpack_bits(queries)[:, None, :] != unpack_bits(database)[None, :, :]
-    return differ.sum(dim=-1).to(torch.uint8 if 8 * queries.shape[1] <= 255 else torch.int16)
+    return differ.sum(dim=-1, dtype=torch.int32).to(
+        torch.uint8 if 8 * queries.shape[1] <= 255 else torch.int16
+    )
 
 
 def hamming_topk(queries: Tensor, database: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -143,9 +143,11 @@ def test_thousand_random_cases_equal_definition_and_faiss(seed: int) -> None:
     draw = random.Random(seed)
     generator = torch.Generator().manual_seed(seed)
     threads = torch.get_num_threads()
+    faiss.omp_set_num_threads(
+        1
+    )  # its waiting threads spin, which on a busy machine costs more than all the rest
     try:
         for case in range(1200):
-            torch.set_num_threads(draw.choice((1, 2)))
             bits = 8 * draw.randint(1, 128)
             many = case % 40 == 0  # enough queries and codes for the paths that work on blocks
             num_queries = draw.randint(17, 80) if many else draw.choice((0, 1, 1, 2, 3, 5, 8))
@@ -159,13 +161,16 @@ def test_thousand_random_cases_equal_definition_and_faiss(seed: int) -> None:
             if distinct and num_queries:  # near the database, so that small distances occur
                 queries[0] = database[draw.randrange(rows)]
 
+            torch.set_num_threads(draw.choice((1, 2, 3)))
             distances, ids = ops.hamming_topk(queries, database, k)
+            every = ops.hamming_cdist(queries, database)
+            torch.set_num_threads(1)  # the definition's small tensors only lose by more
             told = (
                 f"case {case}: {bits} bits, {num_queries} queries, {rows} codes, {distinct} distinct, k = {k}"
             )
             try:
                 assert_equal((distances, ids), reference.hamming_topk(queries, database, k))
-                assert_equal(ops.hamming_cdist(queries, database), reference.hamming_cdist(queries, database))
+                assert_equal(every, reference.hamming_cdist(queries, database))
                 if num_queries:
                     index = faiss.IndexBinaryFlat(bits)
                     index.add(database.numpy())
