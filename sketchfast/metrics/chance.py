@@ -13,9 +13,9 @@ of "sake" and "zse" has no such closed form: it is the mean over simulated ranki
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import exp, lgamma
 
 import numpy as np
-from scipy.special import gammaln
 
 from sketchfast.metrics import ranking
 from sketchfast.metrics.protocols import cut_offs, paired_labels, protocol_named
@@ -73,14 +73,13 @@ def _expected(positives: int, size: int, k: int, denominator: int) -> float:
         others = (positives - 1) / (size - 1) if size > 1 else 0.0
         return (harmonic + others * (k - harmonic)) / size
     no_hit = 0.0
-    if size - positives >= k:  # hypergeometric: C(G - P, k) / C(G, k)
-        no_hit = float(
-            np.exp(
-                gammaln(size - positives + 1)
-                - gammaln(size - positives - k + 1)
-                - gammaln(size + 1)
-                + gammaln(size - k + 1)
-            )
+    if size - positives >= k:
+        # hypergeometric: C(G - P, k) / C(G, k)
+        no_hit = exp(
+            lgamma(size - positives + 1)
+            - lgamma(size - positives - k + 1)
+            - lgamma(size + 1)
+            + lgamma(size - k + 1)
         )
     slope = (k - harmonic) / (k - 1) if k > 1 else 0.0
     return ((1.0 - no_hit) * (harmonic - slope) + slope * k * positives / size) / k

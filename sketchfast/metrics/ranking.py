@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from numba import njit
 
+INTERVALS_PER_POSITIVE = 16
 MOST_INTERVALS = 1 << 16  # the table of one query stays in the second-level cache
 
 # denominators of AP at k
@@ -57,6 +58,23 @@ class Positives:
 
 
 @njit(nogil=True, cache=True)
+def _sort_part(score, index, low, high):
+    """Sort score[low:high] from high to low, index along with it, stably."""
+    if high - low > 16:
+        order = np.argsort(-score[low:high], kind="mergesort")
+        score[low:high] = score[low:high][order]
+        index[low:high] = index[low:high][order]
+        return
+    for j in range(low + 1, high):
+        s, i = score[j], index[j]
+        place = j
+        while place > low and score[place - 1] < s:
+            score[place], index[place] = score[place - 1], index[place - 1]
+            place -= 1
+        score[place], index[place] = s, i
+
+
+@njit(nogil=True, cache=True)
 def _score_ranks(scores, members, start, count, offsets, first, last, ranks):
     items = scores.shape[1]
     interval = np.empty(items, np.int32)
@@ -65,23 +83,15 @@ def _score_ranks(scores, members, start, count, offsets, first, last, ranks):
         if positives == 0:
             continue
         own = members[start[row] : start[row] + positives]
-        negated = np.empty(positives, scores.dtype)
-        for j in range(positives):
-            negated[j] = -scores[row, own[j]]
-        # `own` ascends, so a stable sort breaks ties by gallery index
-        order = np.argsort(negated, kind="mergesort")
-        score = np.empty(positives, scores.dtype)
-        index = np.empty(positives, np.int64)
-        for j in range(positives):
-            score[j] = -negated[order[j]]
-            index[j] = own[order[j]]
+        best = worst = np.float64(scores[row, own[0]])
+        for j in range(1, positives):
+            best = max(best, np.float64(scores[row, own[j]]))
+            worst = min(worst, np.float64(scores[row, own[j]]))
 
-        # Interval of a score s: floor((best - s) * scale) + 1, with 0 for what lies well ahead of all
-        # positives and the last one for what lies well behind. Rounding keeps it monotone in s, which is all
-        # that is needed. Sixteen intervals a positive leave few items in an interval that holds a positive
-        # and needs the bisection.
-        best, worst = np.float64(score[0]), np.float64(score[positives - 1])
-        intervals = min(16 * positives, MOST_INTERVALS)
+        # Interval of a score s: floor((best - s) * scale) + 1, with 0 for what lies well ahead of all positives
+        # and the last one for what lies well behind. Rounding keeps it monotone in s, which is all that is
+        # needed. With many intervals a positive, few items share one with a positive and need the bisection.
+        intervals = min(INTERVALS_PER_POSITIVE * positives, MOST_INTERVALS)
         scale = 0.0
         if 0.0 < best - worst < np.inf and (intervals - 1) / (best - worst) < np.inf:
             scale = (intervals - 1) / (best - worst)
@@ -91,11 +101,29 @@ def _score_ranks(scores, members, start, count, offsets, first, last, ranks):
         else:  # one score for all positives, or an infinite one: bisect every item
             intervals = 1
             interval[:] = 1
+
+        # the positives, sorted: first by interval, in order of index, then inside each interval
         begin = np.zeros(intervals + 3, np.int32)  # positives in earlier intervals
         for j in range(positives):
-            begin[interval[index[j]] + 1] += 1
+            begin[interval[own[j]] + 1] += 1
         for b in range(intervals + 2):
             begin[b + 1] += begin[b]
+        score = np.empty(positives, scores.dtype)
+        index = np.empty(positives, np.int64)
+        for j in range(positives):
+            place_of = begin[interval[own[j]]]
+            begin[interval[own[j]]] += 1
+            score[place_of] = scores[row, own[j]]
+            index[place_of] = own[j]
+        for b in range(intervals + 1, 0, -1):  # undo the steps of the scatter
+            begin[b] = begin[b - 1]
+        begin[0] = 0
+        j = 0
+        while j < positives:
+            end = begin[interval[index[j]] + 1]
+            if end > j + 1:
+                _sort_part(score, index, j, end)
+            j = end
 
         gap = np.zeros(positives + 1, np.int32)  # items behind positive j-1 and not behind positive j
         for i in range(items):

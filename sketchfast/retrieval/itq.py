@@ -158,8 +158,8 @@ def initial_rotation(bits: int, seed: int) -> np.ndarray:
 
 def _principal_axes(centred: np.ndarray, count: int, fix_signs: bool) -> np.ndarray:
     """[D, count] eigenvectors of the covariance, largest variance first."""
-    covariance = centred.T @ centred / (len(centred) - 1)
-    axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :count]
+    # np.cov and the upper triangle, as the released code: the sign of an axis hangs on the last bits
+    axes = np.linalg.eigh(np.cov(centred, rowvar=False), "U")[1][:, ::-1][:, :count]
     if fix_signs:
         # LAPACK leaves the sign open; without this the codes would depend on the library behind numpy
         largest = np.abs(axes).argmax(axis=0)
