@@ -6,7 +6,7 @@ namespace sketchfast::cpu {
 struct CpuFeatures {
   bool avx2 = false;
   bool avx512_vpopcnt = false;  // AVX-512 F, BW, DQ, VL and VPOPCNTDQ
-  bool amx_int8 = false;        // the above, VBMI and BITALG, AMX-TILE and AMX-INT8, and leave to use the tile registers
+  bool amx_int8 = false;  // the above, VBMI and BITALG, AMX-TILE and AMX-INT8, and leave to use the tile registers
 };
 
 // The first call asks Linux for leave to use the AMX tiles; a refusal (old kernel, sandbox) means amx_int8 is false.

@@ -1,9 +1,9 @@
 // Choice of path, division of the work among threads, and the search for large k. The arithmetic is in
 // hamming_<path>.cpp, the selection of the k nearest in hamming_scan.h.
 //
-// Many queries: groups of queries run in parallel, each over the whole database. Few queries: ranges of the database run
-// in parallel and are merged. Large k (an eighth of the database and more): nearly every code is kept, so collecting
-// is pointless; the distances of one query are written out and put in order by one counting sort.
+// Many queries: groups of queries run in parallel, each over the whole database. Few queries: ranges of the database
+// run in parallel and are merged. Large k (an eighth of the database and more): nearly every code is kept, so
+// collecting is pointless; the distances of one query are written out and put in order by one counting sort.
 #include "hamming.h"
 
 #include "cpu_features.h"
@@ -13,12 +13,12 @@
 namespace sketchfast::cpu {
 namespace {
 
-constexpr int64_t kWorkGrain = int64_t{1} << 18;        // word pairs that pay for starting a thread
-constexpr int64_t kGroupQueries = 512;                 // queries that share one pass over the database
+constexpr int64_t kWorkGrain = int64_t{1} << 18;         // word pairs that pay for starting a thread
+constexpr int64_t kGroupQueries = 512;                   // queries that share one pass over the database
 constexpr int64_t kCandidateBytes = int64_t{256} << 20;  // bound on all candidate buffers alive at once
 constexpr int64_t kMinPartCodes = 16384;
 constexpr int64_t kMaxPartCodes = int64_t{1} << 31;  // what a collector counts in 32 bits
-constexpr int64_t kAmxQueries = 32;  // a tile group; below this its rows are mostly padding
+constexpr int64_t kAmxQueries = 32;                  // a tile group; below this its rows are mostly padding
 
 const HammingKernels* kernels_of(HammingPath path) {
   const CpuFeatures& features = cpu_features();
@@ -67,8 +67,8 @@ void cdist(const uint8_t* queries, int64_t num_queries, const uint8_t* database,
     const int64_t q = t / parts * group;
     const int64_t first = t % parts * part;
     run_distances(kernels, DistanceTask<T>{queries + q * bytes, std::min(group, num_queries - q), database, first,
-                                           std::min(first + part, num_database), bytes,
-                                           out + q * num_database + first, num_database});
+                                           std::min(first + part, num_database), bytes, out + q * num_database + first,
+                                           num_database});
   });
 }
 
@@ -165,7 +165,8 @@ void hamming_topk(const uint8_t* queries, int64_t num_queries, const uint8_t* da
   const int64_t groups = ceil_div(num_queries, group);
   // Several ranges a thread even out unequal cores; each range warms its threshold up anew, which large k makes dear.
   const int64_t wanted_parts = groups >= threads ? 1 : ceil_div(threads * (k <= 128 ? 4 : 1), groups);
-  const int64_t part = std::clamp(round_up(ceil_div(num_database, wanted_parts), kTileWords), kMinPartCodes, kMaxPartCodes);
+  const int64_t part =
+      std::clamp(round_up(ceil_div(num_database, wanted_parts), kTileWords), kMinPartCodes, kMaxPartCodes);
   const int64_t parts = ceil_div(num_database, part);
 
   // At most `threads` groups are alive at once when each group is one task; otherwise groups run one after another.
@@ -196,7 +197,8 @@ void hamming_topk(const uint8_t* queries, int64_t num_queries, const uint8_t* da
       const int64_t count = std::min(group, num_queries - q);
       std::vector<Collector*> same_query(static_cast<size_t>(parts));
       for (int64_t i = 0; i < count; ++i) {
-        for (int64_t p = 0; p < parts; ++p) same_query[static_cast<size_t>(p)] = &by_part[static_cast<size_t>(p)][static_cast<size_t>(i)];
+        for (int64_t p = 0; p < parts; ++p)
+          same_query[static_cast<size_t>(p)] = &by_part[static_cast<size_t>(p)][static_cast<size_t>(i)];
         Collector::finish(same_query.data(), parts, distances + (q + i) * k, ids + (q + i) * k);
       }
     }

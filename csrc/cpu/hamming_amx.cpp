@@ -11,11 +11,11 @@
 //
 // Layout. Query tile: 16 rows of 64 bytes, row = query, byte k = position k of the word. Code tile: TDPBSSD wants its
 // second operand as rows of four consecutive positions of 16 columns, byte 4n + j of row r = position 4r + j of code n.
-// VPSHUFBITQMB gathers the 64 bits of such a row from 16 codes at once, a masked blend makes them bytes. 16 KiB of codes
-// are widened at a time and serve every query of the group, so the widening costs little from 64 queries on.
+// VPSHUFBITQMB gathers the 64 bits of such a row from 16 codes at once, a masked blend makes them bytes. 16 KiB of
+// codes are widened at a time and serve every query of the group, so the widening costs little from 64 queries on.
 //
-// Cost a step and word: 4 TDPBSSD (16 cycles each); a step: 4 tile loads, 4 tile stores, 64 line loads. Up to 128 bits the
-// stores and checks are the limit, beyond it the multiply-adds.
+// Cost a step and word: 4 TDPBSSD (16 cycles each); a step: 4 tile loads, 4 tile stores, 64 line loads. Up to 128 bits
+// the stores and checks are the limit, beyond it the multiply-adds.
 #include "cpu_features.h"
 #include "hamming_scan.h"
 
@@ -28,7 +28,8 @@
 
 // Only functions with this attribute may use wide instructions: none of them is a shared inline function, so no wide
 // code can stand in for a baseline one at link time.
-#define SKETCHFAST_AMX __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bitalg,amx-tile,amx-int8")))
+#define SKETCHFAST_AMX \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bitalg,amx-tile,amx-int8")))
 
 namespace sketchfast::cpu {
 namespace {
@@ -74,7 +75,8 @@ class AlignedArray {
 };
 
 // Query tiles [group of 32][word][half][16 rows][64]: set bits become -1, clear bits +1.
-SKETCHFAST_AMX void widen_queries(const uint8_t* queries, int64_t num_queries, int64_t bytes, int words, int8_t* tiles) {
+SKETCHFAST_AMX void widen_queries(const uint8_t* queries, int64_t num_queries, int64_t bytes, int words,
+                                  int8_t* tiles) {
   const __m512i one = _mm512_set1_epi8(1);
   const __m512i minus_one = _mm512_set1_epi8(-1);
   const int64_t padded = (num_queries + kStepQueries - 1) / kStepQueries * kStepQueries;
@@ -110,7 +112,8 @@ SKETCHFAST_AMX inline void gather_words(const uint8_t* codes, int64_t valid, int
   words[1] = _mm512_load_si512(plain + 8);
 }
 
-// Code tiles [block of 16][word][16 rows][64] of `count` codes, padded to whole steps: set bits become +1, clear bits -1.
+// Code tiles [block of 16][word][16 rows][64] of `count` codes, padded to whole steps: set bits become +1, clear bits
+// -1.
 SKETCHFAST_AMX void widen_codes(const uint8_t* codes, int64_t count, int64_t bytes, int words, int8_t* tiles) {
   const __m512i one = _mm512_set1_epi8(1);
   const __m512i minus_one = _mm512_set1_epi8(-1);
@@ -173,7 +176,8 @@ SKETCHFAST_AMX inline __attribute__((always_inline)) __m512i or_rows(const int32
   for (int row = 2; row < kTileRows; row += 4) {
     a = _mm512_ternarylogic_epi32(a, _mm512_load_si512(tile + row * 16), _mm512_load_si512(tile + row * 16 + 16), 0xfe);
     if (row + 2 == kTileRows) break;
-    b = _mm512_ternarylogic_epi32(b, _mm512_load_si512(tile + row * 16 + 32), _mm512_load_si512(tile + row * 16 + 48), 0xfe);
+    b = _mm512_ternarylogic_epi32(b, _mm512_load_si512(tile + row * 16 + 32), _mm512_load_si512(tile + row * 16 + 48),
+                                  0xfe);
   }
   return _mm512_or_si512(a, b);
 }
@@ -182,7 +186,8 @@ SKETCHFAST_AMX inline __attribute__((always_inline)) __m512i or_rows(const int32
 SKETCHFAST_AMX inline void collect_columns(const int32_t* tile, uint32_t columns, int64_t first_id,
                                            Collector* collectors, uint32_t valid_queries,
                                            const int32_t* thresholds_at_start) {
-  const __m512i down = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(16));
+  const __m512i down = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                                          _mm512_set1_epi32(16));
   for (; columns != 0; columns &= columns - 1) {
     const int n = __builtin_ctz(columns);
     const __m512i column = _mm512_i32gather_epi32(down, tile + n, 4);

@@ -3,8 +3,8 @@
 //   d(q, c) = sum_w popcount(q_w xor c_w)
 //
 // Layout: tiles of hamming_scan.h; a register holds word w of eight neighbouring codes, the query word is broadcast.
-// Search: the sign bits of d - t over 64 codes are or-ed together, so there is one hardly ever taken branch per 64 codes
-// (t is the collector's threshold). 64-bit codes at their natural alignment are read in place, without a tile.
+// Search: the sign bits of d - t over 64 codes are or-ed together, so there is one hardly ever taken branch per 64
+// codes (t is the collector's threshold). 64-bit codes at their natural alignment are read in place, without a tile.
 // Cost: load+xor, popcnt, add a register and word, plus subtract and or a register: about 3 + 2/words operations for
 // eight word pairs. One query is bound by memory.
 #include "hamming_scan.h"
@@ -53,12 +53,29 @@ SKETCHFAST_AVX512 inline void transpose_block4(const uint8_t* codes, uint64_t* b
 }
 
 SKETCHFAST_AVX512 void fill_tile_avx512(const uint8_t* codes, int64_t count, int64_t bytes, int words, uint64_t* tile) {
-  const int64_t whole = bytes == 16 || bytes == 32 ? count / kScanCodes * kScanCodes : 0;
+  const int64_t whole = bytes >= 8 ? count / kScanCodes * kScanCodes : 0;
+  const __m512i offsets =
+      _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(static_cast<long long>(bytes)));
+  const auto rest = static_cast<size_t>(bytes % 8);
   for (int64_t c = 0; c < whole; c += kLanes) {
-    if (bytes == 16) {
-      transpose_block2(codes + c * 16, tile + c * 2);
+    const uint8_t* source = codes + c * bytes;
+    uint64_t* block = tile + c * words;
+    if (bytes == 8) {
+      _mm512_storeu_si512(block, _mm512_loadu_si512(source));
+    } else if (bytes == 16) {
+      transpose_block2(source, block);
+    } else if (bytes == 32) {
+      transpose_block4(source, block);
     } else {
-      transpose_block4(codes + c * 32, tile + c * 4);
+      for (int64_t w = 0; w < bytes / 8; ++w) {
+        _mm512_storeu_si512(block + w * kLanes, _mm512_i64gather_epi64(offsets, source + w * 8, 1));
+      }
+      if (rest == 0) continue;
+      uint64_t* last = block + (words - 1) * kLanes;
+      _mm512_storeu_si512(last, _mm512_setzero_si512());
+      for (int lane = 0; lane < kLanes; ++lane) {
+        std::memcpy(last + lane, source + (lane + 1) * bytes - static_cast<int64_t>(rest), rest);
+      }
     }
   }
   if (whole < count) fill_tile(codes + whole * bytes, count - whole, bytes, words, tile + whole * words);
@@ -72,7 +89,8 @@ SKETCHFAST_AVX512 inline __attribute__((always_inline)) __m512i block_distances(
   __m512i sum = _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(block), query[0]));
 #pragma GCC unroll 16
   for (int w = 1; w < n; ++w) {
-    sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(block + w * kLanes), query[w])));
+    sum =
+        _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(block + w * kLanes), query[w])));
   }
   return sum;
 }
@@ -144,10 +162,12 @@ SKETCHFAST_AVX512 void scan_words(const ScanTask& task) {
           if (valid < kLanes) hits &= valid > 0 ? (1u << valid) - 1 : 0;
           if (hits == 0) continue;
           const auto lanes = static_cast<__mmask8>(hits);
-          const __m256i offsets = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(id - nearest.first_id())), lane_numbers);
+          const __m256i offsets =
+              _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(id - nearest.first_id())), lane_numbers);
           _mm256_storeu_si256(reinterpret_cast<__m256i*>(nearest.distances_end()),
                               _mm256_maskz_compress_epi32(lanes, _mm512_cvtepi64_epi32(sums[b])));
-          _mm256_storeu_si256(reinterpret_cast<__m256i*>(nearest.offsets_end()), _mm256_maskz_compress_epi32(lanes, offsets));
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(nearest.offsets_end()),
+                              _mm256_maskz_compress_epi32(lanes, offsets));
           nearest.appended(__builtin_popcount(hits));
         }
         threshold = _mm512_set1_epi64(nearest.threshold());

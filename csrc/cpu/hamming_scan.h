@@ -2,10 +2,10 @@
 //
 // Selection. Distances are small integers (0..1024), so the k nearest are found by counting, never by comparison sorts.
 // A collector appends codes in ascending id. Now and then (every 4 + k/8 candidates) it counts the distances of the new
-// ones and lowers its threshold t to the k-th smallest distance so far: a later code at distance t cannot enter, because
-// ties go to the smaller id. When the buffer is full, candidates beyond the threshold are dropped in place, which keeps
-// id order. The result is one stable counting sort. Cost: an append is two stores, counting O(1) a candidate,
-// finishing O(k + bits).
+// ones and lowers its threshold t to the k-th smallest distance so far: a later code at distance t cannot enter,
+// because ties go to the smaller id. When the buffer is full, candidates beyond the threshold are dropped in place,
+// which keeps id order. The result is one stable counting sort. Cost: an append is two stores, counting O(1) a
+// candidate, finishing O(k + bits).
 //
 // Parts. Ranges of the database scanned by different threads have one collector each. Put back in range order their
 // candidates are again in ascending id, so merging is the same counting sort over the summed histograms, and the answer
@@ -26,8 +26,8 @@
 
 namespace sketchfast::cpu {
 
-constexpr int kLanes = 8;            // codes a block of a tile
-constexpr int64_t kScanCodes = 64;   // codes between two looks at the threshold
+constexpr int kLanes = 8;           // codes a block of a tile
+constexpr int64_t kScanCodes = 64;  // codes between two looks at the threshold
 constexpr int64_t kTileWords = 2048;
 constexpr int kMaxWords = static_cast<int>(kMaxCodeBits / 64);
 
@@ -60,8 +60,8 @@ class Collector {
     appended(1);
   }
 
-  // Many pushes at once: write up to kRoom distances and offsets (id - first_id) here, then say how many count. Distances
-  // at or above the threshold may be among them.
+  // Many pushes at once: write up to kRoom distances and offsets (id - first_id) here, then say how many count.
+  // Distances at or above the threshold may be among them.
   int32_t* distances_end() { return distances_.get() + size_; }
   uint32_t* offsets_end() { return offsets_.get() + size_; }
   int64_t first_id() const { return first_id_; }
@@ -179,7 +179,9 @@ const HammingKernels* hamming_kernels_avx512();
 const HammingKernels* hamming_kernels_amx();
 
 inline int words_of(int64_t bytes) { return static_cast<int>((bytes + 7) / 8); }
-inline int64_t tile_codes(int words) { return std::max<int64_t>(kScanCodes, kTileWords / words / kScanCodes * kScanCodes); }
+inline int64_t tile_codes(int words) {
+  return std::max<int64_t>(kScanCodes, kTileWords / words / kScanCodes * kScanCodes);
+}
 
 // Widens one code to words; the bytes behind it are not touched.
 inline void load_code(const uint8_t* code, int64_t bytes, uint64_t* words) {
@@ -190,7 +192,9 @@ inline void load_code(const uint8_t* code, int64_t bytes, uint64_t* words) {
 // Fills the blocks of `count` codes; lanes past the end become zero codes, which callers mask by id.
 inline void fill_tile(const uint8_t* codes, int64_t count, int64_t bytes, int words, uint64_t* tile) {
   const int64_t padded = (count + kScanCodes - 1) / kScanCodes * kScanCodes;
-  if (count < padded) std::memset(tile + count / kLanes * kLanes * words, 0, static_cast<size_t>((padded - count / kLanes * kLanes) * words) * 8);
+  if (count < padded)
+    std::memset(tile + count / kLanes * kLanes * words, 0,
+                static_cast<size_t>((padded - count / kLanes * kLanes) * words) * 8);
   const bool whole_words = bytes % 8 == 0;
   for (int64_t c = 0; c < count; ++c) {
     uint64_t* lane = tile + c / kLanes * kLanes * words + c % kLanes;

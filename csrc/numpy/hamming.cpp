@@ -22,7 +22,8 @@ constexpr HammingPath kPaths[] = {HammingPath::automatic, HammingPath::portable,
 std::vector<std::string> hamming_paths() {
   std::vector<std::string> names;
   for (const HammingPath path : kPaths) {
-    if (path != HammingPath::automatic && cpu::hamming_path_available(path)) names.emplace_back(hamming_path_name(path));
+    if (path != HammingPath::automatic && cpu::hamming_path_available(path))
+      names.emplace_back(hamming_path_name(path));
   }
   return names;
 }
@@ -33,7 +34,8 @@ HammingPath path_of(const std::string& name) {
     if (!cpu::hamming_path_available(path)) throw py::value_error("path: this processor cannot run '" + name + "'");
     return path;
   }
-  throw py::value_error("path: expected 'auto', 'portable', 'avx2', 'avx512_vpopcnt' or 'amx_int8', got '" + name + "'");
+  throw py::value_error("path: expected 'auto', 'portable', 'avx2', 'avx512_vpopcnt' or 'amx_int8', got '" + name +
+                        "'");
 }
 
 std::string shape_of(const py::array& array) {
