@@ -268,8 +268,12 @@ def test_pixels_know_a_little_and_not_much(seed: int) -> None:
     assert scores.shape == (len(split.query_sketches), len(split.gallery_photos))
     same = split.query_sketches.labels[:, None] == split.gallery_photos.labels[None]
     assert scores[same].mean() > scores[~same].mean()
-    best = split.gallery_photos.labels[scores.argmax(axis=1)] == split.query_sketches.labels
-    assert best.mean() < 0.85
+    precision = []
+    for row, hits in zip(scores, same, strict=True):
+        hits = hits[np.argsort(-row, kind="stable")]
+        precision.append((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
+    # 0.41 with a spread of 0.01 over seeds; a random ranking of these eight categories gives 0.16.
+    assert 0.25 < np.mean(precision) < 0.6
 
 
 def test_sheets(tmp_path) -> None:
