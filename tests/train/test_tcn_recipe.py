@@ -34,16 +34,8 @@ CONFIGS = recipe.named_configs()
 TINY = [
     *("--data.size", "32", "--data.train-per-class", "2", "--data.held-out-per-class", "1"),
     *("--data.query-per-class", "1", "--data.gallery-per-class", "3", "--model.width", "0.125"),
-    *(
-        "--model.dim",
-        "16",
-        "--optimizer.batch",
-        "16",
-        "--evaluation.protocols",
-        "sklearn",
-        "--loop.log-every",
-        "1",
-    ),
+    *("--model.dim", "16", "--optimizer.batch", "16", "--loop.log-every", "1"),
+    *("--evaluation.bits", "16", "--evaluation.protocols", "sklearn"),
 ]
 
 
@@ -236,7 +228,7 @@ def test_augmentation(seed: int) -> None:
     flip = Augmentation(chance=1.0, scale=(1.0, 1.0), rotation=0.0, shift=0.0)
     for name, images in zip(("sketch", "photo"), augment_pairs(batch, flip, preprocess)):
         torch.testing.assert_close(images, normalize(batch[name].flip(2), preprocess), atol=1e-4, rtol=1e-4)
-    strong = Augmentation(chance=1.0, colour=0.4, grey=0.5, thickness=1.0)
+    strong = Augmentation(chance=1.0, scale=(0.6, 0.7), colour=0.4, grey=0.5, thickness=1.0)
     sketches, photos = augment_pairs(batch, strong, preprocess)
     white = normalize(torch.full((1, 32, 32, 3), 255, dtype=torch.uint8), preprocess)
     assert (sketches <= white + 1e-5).all() and torch.isfinite(photos).all()
