@@ -17,7 +17,7 @@ LIBRARIES = (
     "torchvision",
     "numpy",
     "pillow",
-    "lightning-fabric",
+    "lightning",
     "safetensors",
     "onnx",
     "onnxscript",
