@@ -346,8 +346,10 @@ def paper(data: str = "sketchy1", dim: int = 64, **changes: Any) -> Recipe:
 def small(data: Data, epochs: int, **optimizer: Any) -> Recipe:
     """From scratch at 64 pixels on a few cores: a small stem, no teacher, larger steps, more augmentation."""
     model = TCNConfig("resnet18", "none", stem="small", width=0.5, dim=64)
-    augment = Augmentation(pair_together=False, colour=0.3, grey=0.2, thickness=0.5)
-    defaults = {"lr": 1e-3, "lr_end": 1e-5, "warmup": 0.05, "weight_decay": 0.01, "decoupled_decay": True}
+    augment = Augmentation(
+        scale=(0.8, 1.2), rotation=15.0, pair_together=False, colour=0.3, grey=0.2, thickness=0.3
+    )
+    defaults = {"lr": 3e-3, "lr_end": 1e-4, "warmup": 0.05, "weight_decay": 0.01, "decoupled_decay": True}
     steps = Optimizer(**{**defaults, **optimizer})
     # The paper's 1000 belongs to a pretrained network and steps of 1e-4; here the towers have to find their
     # way.
@@ -358,7 +360,7 @@ def small(data: Data, epochs: int, **optimizer: Any) -> Recipe:
 def named_configs() -> dict[str, tuple[str, Recipe]]:
     """name -> (what it is, recipe). Building a recipe builds no network."""
     configs: dict[str, tuple[str, Recipe]] = {
-        "demo": ("the synthetic world, minutes on two cores", small(Data(size=64), epochs=10)),
+        "demo": ("the synthetic world, minutes on two cores", small(Data(size=64), epochs=16)),
         "sketchy-small": (
             "real sketches from scratch: a cut-down Sketchy on two cores or one GPU",
             small(

@@ -132,8 +132,8 @@ def evaluate_zero_shot(
             scored = evaluate_retrieval(q, g, *labels, metric="cosine", **settings)
             rows.append(_row(searched, name, f"real, {q.shape[1]}-d", scored))
             for coder in coders:
-                codes = (coder.encode(features, own_mean=itq == "tcn") for features in (q, g))
-                scored = evaluate_retrieval(*codes, *labels, metric="hamming", **settings)
+                q_codes, g_codes = (coder.encode(features, own_mean=itq == "tcn") for features in (q, g))
+                scored = evaluate_retrieval(q_codes, g_codes, *labels, metric="hamming", **settings)
                 rows.append(_row(searched, name, f"{coder.bits} bits", scored))
         if untrained is not None:
             q, g = encode(untrained, queries, device), encode(untrained, gallery, device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torchvision
@@ -76,6 +76,8 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         raise ValueError(
             f"stem={spec.stem!r} with width={spec.width} has no pretrained weights; use weights='none'"
         )
+    backbone: Backbone
+    classifier: nn.Linear | None
     if spec.name in RESNETS:
         backbone, classifier = _resnet(spec)
     elif spec.stem != "imagenet" or spec.width != 1.0:
@@ -141,9 +143,11 @@ def _vgg(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
 class TimmBackbone(Backbone):
     """A timm model: timm's own pooling reads tokens or a map as the model needs."""
 
-    def __init__(self, net: nn.Module) -> None:
+    trunk: Any  # timm's interface: forward_features, forward_head
+
+    def __init__(self, net: Any) -> None:
         super().__init__(
-            net, nn.Identity(), net.num_features, getattr(net, "head_hidden_size", None) or net.num_features
+            net, nn.Identity(), net.num_features, getattr(net, "head_hidden_size", net.num_features)
         )
 
     def feature_map(self, images: Tensor) -> Tensor:
@@ -228,7 +232,7 @@ class ConditionalSqueezeExcitation(nn.Module):
 
     flag: Tensor
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Any) -> None:
         super().__init__()
         reduce: nn.Conv2d = module.fc1
         self.fc1 = nn.Conv2d(

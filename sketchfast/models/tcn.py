@@ -94,7 +94,8 @@ class RetrievalFeature(nn.Module):
             self.photo_norm = self.sketch_norm
         if norm == "separate":
             self.photo_norm = nn.BatchNorm1d(dim)
-            self.photo_norm.weight, self.photo_norm.bias = self.sketch_norm.weight, self.sketch_norm.bias
+            for name, shared in self.sketch_norm.named_parameters():
+                setattr(self.photo_norm, name, shared)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor, modality: Modality) -> Tensor:

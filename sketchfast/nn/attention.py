@@ -20,8 +20,8 @@ class SpatialAttention(nn.Module):
         self.reduce = nn.Conv2d(channels, max(channels // 4, 1), kernel_size=1)
         self.relu = nn.ReLU()
         self.score = nn.Conv2d(self.reduce.out_channels, 1, kernel_size=1)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
+        for parameter in self.score.parameters():
+            nn.init.zeros_(parameter)
 
     def mask(self, features: Tensor) -> Tensor:
         """[B, 1, h, w], positive, summing to 1 over positions."""

@@ -33,7 +33,7 @@ def weight_pairs(
     pairs: list[tuple[str, nn.Parameter, nn.Parameter]] = []
     for module_name, sketch_module in sketch_tower.named_modules():
         photo_module = photo_modules.get(module_name)
-        if type(photo_module) is not type(sketch_module):
+        if photo_module is None or type(photo_module) is not type(sketch_module):
             raise ValueError(
                 f"the towers differ at {module_name!r}: the sketch tower has {type(sketch_module).__name__}, "
                 f"the photo tower {type(photo_module).__name__}; soft weight sharing needs equal structures"
