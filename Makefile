@@ -1,5 +1,5 @@
 # What a person types, and what CI calls. Every target first makes (once) or finds the shared environment of dependencies
-# (tools/environment.py), and builds the native modules inside this checkout; nothing has to be prepared.
+# (.ci/environment.py), and builds the native modules inside this checkout; nothing has to be prepared.
 #
 #   make demo        train a small TCN on the synthetic world, evaluate, export, index, query, report
 #   make test        build with warnings as errors, lint, run the tests
@@ -24,17 +24,28 @@ SHELL := /bin/bash
 .SILENT:
 .PHONY: demo test lint format bench gpu-check wheel clean
 
-ENTER = settings="$$($(PYTHON) tools/environment.py)"; eval "$$settings"
+ENTER = settings="$$($(PYTHON) .ci/environment.py)"; eval "$$settings"
 BUILD = python setup.py --quiet build_ext --inplace
 # Where nvcc is, the CUDA sources must compile, for the GPU the project is measured on unless another is named.
 STRICT = SKETCHFAST_WERROR=1 SKETCHFAST_CUDA=$${SKETCHFAST_CUDA:-$(if $(NVCC),1,auto)} TORCH_CUDA_ARCH_LIST="$${TORCH_CUDA_ARCH_LIST:-9.0}"
 CXX_FILES = find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh'
 LINT = ruff check .; ruff format --check .; mypy; $(CXX_FILES) | xargs clang-format --dry-run -Werror
 
+# Without a GPU the demo runs on the CPU, so CUDA code is not compiled for it unless SKETCHFAST_CUDA says so.
+DEMO ?= runs/demo
 demo:
 	$(ENTER)
-	$(BUILD)
-	python train/tcn.py
+	SKETCHFAST_CUDA=$${SKETCHFAST_CUDA:-$(if $(shell command -v nvidia-smi),auto,0)} $(BUILD)
+	python train/tcn.py demo --loop.out $(DEMO) --loop.resume --evaluation.export
+	python -m sketchfast data synthetic $(DEMO)/pictures --unseen-only --overwrite
+	python -m sketchfast index $(DEMO)/export $(DEMO)/pictures/photo --out $(DEMO)/index --overwrite
+	python -m sketchfast query $(DEMO)/index $(DEMO)/pictures/sketch/horse/0.png --out $(DEMO)/results.png
+	echo
+	echo "report:   $(DEMO)/report.html"
+	echo "results:  $(DEMO)/results.png"
+	echo "now draw something and search with it:"
+	echo "  eval \"\$$($(PYTHON) .ci/environment.py)\""
+	echo "  python -m sketchfast query $(DEMO)/index my_sketch.png"
 
 test:
 	$(ENTER)

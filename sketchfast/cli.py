@@ -48,6 +48,50 @@ def data_check(
         raise SystemExit(report.exit_code)
 
 
+@data.command(name="synthetic")
+def data_synthetic(
+    out: Path,
+    /,
+    *,
+    photos_per_class: int = 40,
+    sketches_per_class: int = 10,
+    size: int = 256,
+    seed: int = 0,
+    unseen_only: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Write pictures of the synthetic world as a folder data set: OUT/photo/CLASS/ and OUT/sketch/CLASS/.
+
+    Args:
+        out: folder to write.
+        photos_per_class: photos of each category.
+        sketches_per_class: sketches of each category, of other objects than the photos show.
+        size: side in pixels.
+        seed: another seed is another world of the same categories.
+        unseen_only: only the categories that recipes keep out of training.
+        overwrite: replace an existing folder.
+    """
+    from sketchfast.data.synthetic.write_folder import write_folder
+
+    count = write_folder(
+        out, photos_per_class, sketches_per_class, size, seed, unseen_only, overwrite=overwrite
+    )
+    print(f"wrote {count} pictures to {out}")
+
+
+@data.command(name="sheet")
+def data_sheet(out: Path, /) -> None:
+    """Draw the sample sheet of the synthetic world: photo, sketches and part mask of every category.
+
+    Args:
+        out: PNG file to write.
+    """
+    from sketchfast.data.synthetic import sample_sheet
+
+    sample_sheet(out)
+    print(f"sheet: {out}")
+
+
 @app.command
 def export(
     run: Path,

@@ -11,9 +11,10 @@ import logging
 import platform
 import shutil
 import warnings
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from .. import __version__, atomic
 from ..runtime import manifest as manifests
-from ..runtime.load import PREPROCESS_NAME, RetrievalEncoders
+from ..runtime.load import PREPROCESS_NAME, Output, RetrievalEncoders
 from ..runtime.preprocess import Preprocess
 from .parity import FP32_ATOL, ExportParityError, ParityReport, compare, golden_batch, golden_images
 
@@ -171,7 +172,7 @@ def _write_graphs(
         "distance": {"embedding": "cosine", "code": "hamming"},
         "preprocess": preprocess.to_dict(),
         "versions": versions,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "verified": False,
     }
     names = [encoders[modality]["file"] for modality in MODALITIES] + [
@@ -253,6 +254,13 @@ def _run_torch(
     return result
 
 
+def _run_export(
+    encoders: RetrievalEncoders, modality: str, outputs: tuple[str, ...], batch: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    run = encoders.encode_sketch if modality == "sketch" else encoders.encode_photo
+    return {name: run(batch, cast(Output, name)) for name in outputs}
+
+
 def _verify(model: Any, folder: Path, manifest: dict[str, Any]) -> ParityReport:
     """Runs the graphs through the runtime that users get, at the smallest, usual, largest and an odd batch."""
     low, usual, high = manifest["dims"]["batch"]
@@ -269,17 +277,11 @@ def _verify(model: Any, folder: Path, manifest: dict[str, Any]) -> ParityReport:
     report = ParityReport("fp32", FP32_ATOL)
     sketches, photos = golden_images()
     for modality, images in (("sketch", sketches), ("photo", photos)):
-        run = encoders.encode_sketch if modality == "sketch" else encoders.encode_photo
+        reference = partial(_run_torch, model, modality, outputs)
+        exported = partial(_run_export, encoders, modality, outputs)
         for batch in batches:
-            report.cases.append(
-                compare(
-                    modality,
-                    lambda x, modality=modality: _run_torch(model, modality, outputs, x),
-                    lambda x, run=run: {name: run(x, name) for name in outputs},
-                    golden_batch(images, model.preprocess, batch),
-                    code_values=code_values,
-                )
-            )
+            golden = golden_batch(images, model.preprocess, batch)
+            report.cases.append(compare(modality, reference, exported, golden, code_values=code_values))
     atomic.write_json(folder / "parity.json", report.to_dict())
     manifest["verified"] = report.passed
     manifest["files"] |= manifests.describe_files(folder, ["parity.json"])

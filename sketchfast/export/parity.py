@@ -143,11 +143,13 @@ def compare(
     if "code" in want:
         assert code_values is not None
         values, exported_values = code_values(want["embedding"]), code_values(got["embedding"])
-        margin = BIT_MARGIN * max(float(np.abs(values - exported_values).max()), np.finfo(np.float32).tiny)
+        largest = float(np.abs(values - exported_values).max())
+        margin = BIT_MARGIN * max(largest, float(np.finfo(np.float32).tiny))
         flipped = np.unpackbits(want["code"] ^ got["code"], axis=1, bitorder="little").astype(bool)
         case.bits_compared, case.bits_flipped = int(flipped.size), int(flipped.sum())
         case.bits_flipped_outside_margin = int((flipped & (np.abs(values) > margin)).sum())
         if case.bits_flipped_outside_margin and case.passed:
             case.passed = False
-            case.reason = f"{case.bits_flipped_outside_margin} code bits differ although their value is further than {margin:.1e} from 0"
+            count = case.bits_flipped_outside_margin
+            case.reason = f"{count} code bits differ although their value is further than {margin:.1e} from 0"
     return case

@@ -226,14 +226,16 @@ class GalleryIndex:
             raise ValueError(f"k: expected 1 to {len(self)} (the photos in {self.folder}), found {k}")
         if by not in ("embedding", "code"):
             raise ValueError(f"by: expected 'embedding' or 'code', found {by!r}")
-        if by == "code" and self.codes is None:
+        codes = self.codes
+        if by == "code" and codes is None:
             raise ValueError(f"by: {self.folder} holds no codes (its export has only embeddings)")
         drawn = read_sketch(sketch)
         batch = self.encoders.preprocess(drawn.image)[None]
         if by == "code":
+            assert codes is not None
             from ..numpy_ops import hamming_topk
 
-            distances, ids = hamming_topk(self.encoders.encode_sketch(batch, "code"), self.codes, k)
+            distances, ids = hamming_topk(self.encoders.encode_sketch(batch, "code"), codes, k)
             scores, order = distances[0], ids[0]
         else:
             query = self.encoders.encode_sketch(batch)[0]

@@ -5,7 +5,7 @@ it. It lies outside the checkout, in ${XDG_CACHE_HOME:-~/.cache}/sketchfast/env-
 pyproject.toml, constraints.txt and the Python that runs this file: a change in any of them makes another environment.
 A marker is written last and a lock is held meanwhile, so one that was interrupted is thrown away and made again.
 
-    eval "$(python3 tools/environment.py)"     # PATH, VIRTUAL_ENV and PYTHONPATH for this checkout
+    eval "$(python3 .ci/environment.py)"     # PATH, VIRTUAL_ENV and PYTHONPATH for this checkout
 """
 
 import fcntl
