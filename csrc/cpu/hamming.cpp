@@ -13,7 +13,7 @@
 namespace sketchfast::cpu {
 namespace {
 
-constexpr int64_t kWorkGrain = int64_t{1} << 18;         // word pairs that pay for starting a thread
+constexpr int64_t kWorkGrain = int64_t{1} << 19;         // word pairs that pay for starting a thread
 constexpr int64_t kGroupQueries = 512;                   // queries that share one pass over the database
 constexpr int64_t kCandidateBytes = int64_t{256} << 20;  // bound on all candidate buffers alive at once
 constexpr int64_t kMinPartCodes = 16384;
