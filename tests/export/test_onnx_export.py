@@ -25,8 +25,12 @@ class TinyRetrievalModel(nn.Module):
     def __init__(self, bits: int = 0) -> None:
         super().__init__()
         self.preprocess, self.class_names = Preprocess(size=24), ["cat", "ice cream"]
-        self.sketch = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        self.photo = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.sketch = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        )
+        self.photo = nn.Sequential(
+            nn.Conv2d(3, 8, 5, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        )
         self.itq_projection = torch.randn(32, bits) if bits else None
 
     def encode_sketch(self, x: torch.Tensor) -> torch.Tensor:
@@ -59,7 +63,10 @@ def test_embedding_and_code_equal_the_model_at_every_batch(exported, seed):
     for batch in (1, 2, 5, 6, 13):  # 13: more than the largest verified batch, run in chunks
         images = np.random.default_rng(seed).standard_normal((batch, 3, 24, 24)).astype(np.float32)
         with torch.no_grad():
-            sketch, photo = model.encode_sketch(torch.from_numpy(images)), model.encode_photo(torch.from_numpy(images))
+            sketch, photo = (
+                model.encode_sketch(torch.from_numpy(images)),
+                model.encode_photo(torch.from_numpy(images)),
+            )
             values = model.code_values(sketch).double().numpy()
         assert np.abs(encoders.encode_sketch(images) - sketch.numpy()).max() <= 1e-5
         assert np.abs(encoders.encode_photo(images) - photo.numpy()).max() <= 1e-5
@@ -88,7 +95,9 @@ def test_a_process_that_runs_an_export_imports_no_torch(exported):
         "import sys, numpy, sketchfast; e = sketchfast.load(sys.argv[1]);"
         "print(e.encode_sketch(numpy.zeros((2, 3, 24, 24), 'float32')).shape, 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(result.path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(result.path)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split("\n")[0] == "(2, 32) False"
 
 
@@ -97,7 +106,12 @@ def test_the_manifest_tells_what_a_user_of_the_files_must_know(exported):
     manifest = json.loads((result.path / "manifest.json").read_text())
     assert manifest["verified"] is True
     assert (manifest["dim"], manifest["bits"], manifest["opset"]) == (32, 16, 20)
-    assert set(manifest["files"]) >= {"sketch_encoder.onnx", "photo_encoder.onnx", "golden.npz", "parity.json"}
+    assert set(manifest["files"]) >= {
+        "sketch_encoder.onnx",
+        "photo_encoder.onnx",
+        "golden.npz",
+        "parity.json",
+    }
     assert result.load().class_names == ["cat", "ice cream"]
     assert not [entry for entry in manifest["versions"].values() if "/" in entry]
 
@@ -121,7 +135,9 @@ def test_a_graph_that_computes_something_else_is_rejected_and_kept_aside(tmp_pat
     model = TinyRetrievalModel()
     honest = onnx_export.EncoderGraph.forward
     monkeypatch.setattr(
-        onnx_export.EncoderGraph, "forward", lambda self, image: tuple(value + 1e-3 for value in honest(self, image))
+        onnx_export.EncoderGraph,
+        "forward",
+        lambda self, image: tuple(value + 1e-3 for value in honest(self, image)),
     )
     with pytest.raises(ExportParityError, match="rejected"):
         sketchfast.export(model, "onnx", tmp_path / "out", dims={"batch": (1, 2, 3)})
@@ -176,6 +192,6 @@ def test_other_models_and_existing_folders_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         sketchfast.load(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="batch"):
-        sketchfast.export(TinyRetrievalModel(), "onnx", tmp_path / "y", dims={"batch": (1, 1, 1)}).load().encode_sketch(
-            np.zeros((1, 3, 25, 25), np.float32)
-        )
+        sketchfast.export(
+            TinyRetrievalModel(), "onnx", tmp_path / "y", dims={"batch": (1, 1, 1)}
+        ).load().encode_sketch(np.zeros((1, 3, 25, 25), np.float32))

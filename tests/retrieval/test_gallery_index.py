@@ -30,7 +30,10 @@ def export_folder(tmp_path_factory):
     dim = 3 * SIZE * SIZE
     weights = numpy_helper.from_array(np.float32([1, 2, 4, 8, 16, 32, 64, 128]), "weights")
     shape = numpy_helper.from_array(np.int64([-1, dim // 8, 8]), "shape")
-    axis, zero = numpy_helper.from_array(np.int64([2]), "axis"), numpy_helper.from_array(np.float32(0), "zero")
+    axis, zero = (
+        numpy_helper.from_array(np.int64([2]), "axis"),
+        numpy_helper.from_array(np.float32(0), "zero"),
+    )
     nodes = [
         helper.make_node("Flatten", ["image"], ["embedding"], axis=1),
         helper.make_node("Greater", ["embedding", "zero"], ["positive"]),
@@ -96,7 +99,9 @@ def test_answers_are_those_of_brute_force(export_folder, gallery):
     preprocess = index.encoders.preprocess
     paths = sorted((gallery / "photos").rglob("*.png"))
     assert index.paths == [str(path) for path in paths]
-    vectors = np.stack([preprocess(np.asarray(Image.open(path))).ravel() for path in paths]).astype(np.float64)
+    vectors = np.stack([preprocess(np.asarray(Image.open(path))).ravel() for path in paths]).astype(
+        np.float64
+    )
     query = preprocess(np.asarray(Image.open(gallery / "sketch.png"))).ravel().astype(np.float64)
     cosine = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
     hamming = ((vectors > 0) != (query > 0)).sum(1)
@@ -112,7 +117,9 @@ def test_answers_are_those_of_brute_force(export_folder, gallery):
 def test_reopened_index_needs_neither_the_export_nor_the_photos(export_folder, gallery):
     exported = gallery / "export"
     shutil.copytree(export_folder, exported)
-    before = build_index(exported, gallery / "photos", gallery / "idx", progress=False).search(gallery / "sketch.png", 5)
+    before = build_index(exported, gallery / "photos", gallery / "idx", progress=False).search(
+        gallery / "sketch.png", 5
+    )
     shutil.rmtree(exported)
     shutil.rmtree(gallery / "photos" / "cat")
     answer = GalleryIndex.open(gallery / "idx").search(gallery / "sketch.png", 5)
@@ -130,7 +137,9 @@ def test_command_line_from_photos_to_picture(export_folder, gallery):
     lines = run("query", "idx", "sketch.png", "--k", "3").splitlines()
     assert lines[1].split()[0] == "1" and lines[1].endswith(".png")
     assert (gallery / "sketch-results.png").stat().st_size > 1000
-    assert len(json.loads(run("query", "idx", "sketch.png", "--by", "code", "--k", "4", "--json"))["hits"]) == 4
+    assert (
+        len(json.loads(run("query", "idx", "sketch.png", "--by", "code", "--k", "4", "--json"))["hits"]) == 4
+    )
 
 
 def test_unreadable_photo_is_named_or_left_out(export_folder, gallery):
@@ -138,7 +147,9 @@ def test_unreadable_photo_is_named_or_left_out(export_folder, gallery):
     with pytest.raises(ValueError, match=r"broken\.jpg"):
         build_index(export_folder, gallery / "photos", gallery / "idx", progress=False)
     assert not (gallery / "idx").exists()
-    index = build_index(export_folder, gallery / "photos", gallery / "idx", skip_unreadable=True, progress=False)
+    index = build_index(
+        export_folder, gallery / "photos", gallery / "idx", skip_unreadable=True, progress=False
+    )
     assert len(index) == COUNT and "broken.jpg" in index.description["skipped"][0]
 
 
