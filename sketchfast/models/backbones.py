@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 RESNETS = {
+    "resnet10": (BasicBlock, (1, 1, 1, 1)),  # for training from scratch on little data; no pretrained weights
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
@@ -72,6 +73,8 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
     Raises ValueError for an unknown name or a shape that pretrained weights cannot fill, FileNotFoundError
     for a missing weights file, RuntimeError when ImageNet weights cannot be had.
     """
+    if spec.weights == "imagenet" and spec.name == "resnet10":
+        raise ValueError("backbone 'resnet10' has no ImageNet weights; use weights='none' or a local file")
     if spec.weights != "none" and (spec.stem != "imagenet" or spec.width != 1.0):
         raise ValueError(
             f"stem={spec.stem!r} with width={spec.width} has no pretrained weights; use weights='none'"
@@ -98,7 +101,9 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
 def _resnet(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
     block, layers = RESNETS[spec.name]
     if spec.width != 1.0 and block is not BasicBlock:
-        raise ValueError(f"width={spec.width} is for resnet18 and resnet34; {spec.name} has fixed widths")
+        raise ValueError(
+            f"width={spec.width} is for resnet10, resnet18 and resnet34; {spec.name} has fixed widths"
+        )
     net = torchvision.models.resnet.ResNet(block, list(layers))
     if spec.width != 1.0:
         _set_width(net, layers, spec.width)

@@ -55,6 +55,9 @@ class TCNConfig:
     metric_reduction: Literal["mean", "sum"] = "mean"
     exclude_self: bool = False
     entropy_weight: bool = False
+    logit_scale: float = 0.0
+    """0: linear heads on the raw feature, as in the paper. Above 0 the feature and each class's weights have length 1
+    and their products are multiplied by this, which trains better from scratch (D)."""
     freeze_batch_norm: bool = False  # running statistics instead of the batch's, as needed for exact DDP
     itq_bits: int = 0  # length of the codes of the ITQ stored with the model; 0: none
 
@@ -157,7 +160,8 @@ class TCN(nn.Module):
         self.embedding = RetrievalFeature(
             backbone.num_features, config.dim, config.embedding_norm, config.embedding_dropout
         )
-        self.classifier = nn.Linear(config.dim, config.num_classes)  # G_C
+        # G_C; on the sphere there is no bias
+        self.classifier = nn.Linear(config.dim, config.num_classes, bias=config.logit_scale == 0)
         self.distiller = (  # G_T
             nn.Linear(config.dim, config.num_teacher_classes) if config.num_teacher_classes else None
         )
@@ -169,6 +173,7 @@ class TCN(nn.Module):
             config.metric_reduction,
             config.exclude_self,
             config.entropy_weight,
+            unit_length=config.logit_scale > 0,
         )
         if imagenet_classifier is not None:
             factorise_classifier(imagenet_classifier, self.embedding.linear, self.distiller)
@@ -209,22 +214,37 @@ class TCN(nn.Module):
         return F.normalize(self.embedding(self.photo_tower(images), "photo"), dim=1)
 
     def forward(self, sketches: Tensor, photos: Tensor) -> TCNOutput:
-        """What the losses see; the features are not normalised here, as in the paper and the released
-        code.
+        """What the losses see: the raw features, as in the paper and the released code, or with a logit_scale
+        the features scaled to length 1.
         """
-        sketch = self.embedding(self.sketch_tower(sketches), "sketch")
-        photo = self.embedding(self.photo_tower(photos), "photo")
+        sketch = self._feature(self.sketch_tower(sketches), "sketch")
+        photo = self._feature(self.photo_tower(photos), "photo")
         return TCNOutput(
             sketch,
             photo,
-            self.classifier(sketch),
-            self.classifier(photo),
+            self.class_logits(sketch),
+            self.class_logits(photo),
             self.distiller(photo) if self.distiller is not None else None,
         )
 
+    def class_logits(self, features: Tensor) -> Tensor:
+        """O^C, eq. 8: features as ``forward`` gives them, [B, dim] -> [B, num_classes]."""
+        if self.config.logit_scale == 0:
+            return self.classifier(features)
+        with torch.autocast(
+            features.device.type, enabled=False
+        ):  # 8 bits of mantissa are too few for scaled logits
+            return self.config.logit_scale * F.linear(features, F.normalize(self.classifier.weight, dim=1))
+
     def classify_sketch(self, images: Tensor) -> Tensor:
         """O^C of sketches, [B, num_classes]: recognition of seen classes, which chooses the best epoch."""
-        return self.classifier(self.embedding(self.sketch_tower(images), "sketch"))
+        return self.class_logits(self._feature(self.sketch_tower(images), "sketch"))
+
+    def _feature(self, encoded: Tensor, modality: Modality) -> Tensor:
+        feature = self.embedding(encoded, modality)
+        if self.config.logit_scale == 0:
+            return feature
+        return F.normalize(feature if feature.dtype == torch.float64 else feature.float(), dim=1)
 
     def train(self, mode: bool = True) -> TCN:
         super().train(mode)

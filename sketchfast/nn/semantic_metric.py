@@ -60,6 +60,7 @@ class SemanticMetric(nn.Module):
     of the feature to its class's vector, mean squared error times ``regression_weight``) or "sbht" (eq. 10).
     reduction: "mean" over anchors, or "sum" as eq. 11 is printed.
     exclude_self: see ``hardest_example_loss``.
+    unit_length: the semantic embedding R^SA is scaled to length 1, for features that are, too.
     entropy_weight: the released code's factor 1 + exp(-H) per anchor, H the entropy of the anchor's class
     probabilities in nats; needs ``classifier`` in the call.
     """
@@ -73,6 +74,7 @@ class SemanticMetric(nn.Module):
         reduction: Literal["mean", "sum"] = "mean",
         exclude_self: bool = False,
         entropy_weight: bool = False,
+        unit_length: bool = False,
     ) -> None:
         super().__init__()
         if variant not in METRIC_VARIANTS:
@@ -83,6 +85,7 @@ class SemanticMetric(nn.Module):
             raise ValueError(f"metric {variant!r} needs semantic vectors, but semantic_dim is {semantic_dim}")
         self.variant, self.regression_weight = variant, regression_weight
         self.reduction, self.exclude_self, self.entropy_weight = reduction, exclude_self, entropy_weight
+        self.unit_length = unit_length
         # theta_A (eq. 10) maps a word vector to the embedding; the regression of BHT+SR maps the other way.
         self.project = nn.Linear(semantic_dim, dim) if variant == "sbht" else None
         self.regress = nn.Linear(dim, semantic_dim) if variant == "bht+sr" else None
@@ -127,6 +130,8 @@ class SemanticMetric(nn.Module):
             if alpha is None:
                 raise ValueError("metric 'sbht' needs alpha, one number in [0, 1) for every anchor")
             semantic_anchor = self.project(semantic).to(anchor_features.dtype)
+            if self.unit_length:
+                semantic_anchor = F.normalize(semantic_anchor, dim=1)
             anchors = torch.lerp(anchor_features, semantic_anchor, alpha.to(anchor_features.dtype)[:, None])
         loss = hardest_example_loss(
             anchors, anchor_labels, features, labels, own if self.exclude_self else None

@@ -147,3 +147,17 @@ def test_errors() -> None:
         tiny(num_classes=4)
     with pytest.raises(ValueError, match=r"sharing.*tight"):
         tiny(sharing="tight")
+
+
+def test_logit_scale_puts_features_and_class_weights_on_the_sphere(seed: int) -> None:
+    torch.manual_seed(seed)
+    model = tiny(logit_scale=20.0).eval()
+    images = torch.randn(4, 3, 32, 32)
+    out = model(images, images)
+    assert torch.allclose(out.sketch.norm(dim=1), torch.ones(4))
+    assert torch.equal(out.sketch, model.encode_sketch(images))
+    assert torch.equal(out.photo, model.encode_photo(images))
+    cosine = F.cosine_similarity(out.sketch.double()[:, None], model.classifier.weight.double()[None], dim=2)
+    assert torch.allclose(out.sketch_logits.double(), 20 * cosine, atol=1e-4)
+    assert torch.equal(model.classify_sketch(images), out.sketch_logits)
+    assert model.semantic_metric.unit_length and not tiny().semantic_metric.unit_length

@@ -150,3 +150,23 @@ def test_attention_starts_uniform_and_weighs_positions(seed: int) -> None:
     mask = attention.mask(features)
     torch.testing.assert_close(mask.sum(dim=(2, 3)), torch.ones(2, 1))
     torch.testing.assert_close(attention(features), features * (1 + 12 * mask))
+
+
+def test_unit_length_scales_the_semantic_embedding(seed: int) -> None:
+    torch.manual_seed(seed)
+    metric = SemanticMetric("sbht", 4, 6, unit_length=True).double()
+    features = torch.nn.functional.normalize(torch.randn(6, 4, dtype=torch.float64), dim=1)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    semantic = torch.randn(3, 6, dtype=torch.float64)[labels]
+    alpha = torch.rand(6, dtype=torch.float64)
+    embedded = semantic @ metric.project.weight.T + metric.project.bias
+    losses = []
+    for j in range(6):
+        anchor = alpha[j] * embedded[j] / embedded[j].square().sum().sqrt() + (1 - alpha[j]) * features[j]
+        distance = [(anchor - features[k]).square().sum().sqrt() for k in range(6)]
+        farthest = max(distance[k] for k in range(6) if labels[k] == labels[j])
+        nearest = min(distance[k] for k in range(6) if labels[k] != labels[j])
+        losses.append(torch.log1p(torch.exp(farthest - nearest)))
+    assert torch.allclose(
+        metric(features, labels, semantic=semantic, alpha=alpha), torch.stack(losses).mean()
+    )
