@@ -1,0 +1,173 @@
+"""Puts the tables of README.md and train/README.md together from bench/results/*.json, losses included.
+
+    python bench/tables.py            # rewrite the tables
+    python bench/tables.py --check    # exit 1 when a table differs from its results
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; nothing else in a file is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from sketchfast.atomic import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+PAGES = ("README.md", "train/README.md")
+Rows = list[dict[str, Any]]
+
+
+def results(op: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"{op}--*.json"))]
+
+
+def markdown(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    lines = [list(map(str, head)), *(list(map(str, row)) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def provenance(result: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return f"{result['device']}; {versions}; commit {result['commit']}, {result['date']}."
+
+
+def hamming() -> str:
+    parts = []
+    for result in results("hamming_topk"):
+        rows = [row for row in result["rows"] if row["op"] == "hamming_topk"]
+        parts.append(
+            markdown(
+                (
+                    "bits",
+                    "codes are",
+                    "queries",
+                    "k",
+                    "threads",
+                    "G pairs/s",
+                    "faiss G pairs/s",
+                    "ours / faiss",
+                ),
+                (
+                    (
+                        *(row[key] for key in ("bits", "data", "queries", "k", "threads")),
+                        f"{row['gpairs_per_s']:.2f}",
+                        f"{row['faiss_gpairs_per_s']:.2f}",
+                        f"**{row['times_faiss']:.1f}x**",
+                    )
+                    for row in rows
+                ),
+            )
+            + f"\n\n{result['codes']:,} codes. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
+def retrieval() -> str:
+    parts = []
+    for result in results("retrieval"):
+        parts.append(
+            markdown(
+                (
+                    "input",
+                    "protocol",
+                    "threads",
+                    "seconds",
+                    "ms a query",
+                    "scikit-learn ms a query",
+                    "faster",
+                    "MB above inputs",
+                ),
+                (
+                    (
+                        *(row[key] for key in ("case", "protocol", "threads", "seconds", "ms_per_query")),
+                        row["sklearn_ms_per_query"],
+                        f"**{row['times_sklearn']:.0f}x**",
+                        row["peak_mb_above_inputs"],
+                    )
+                    for row in result["rows"]
+                ),
+            )
+            + f"\n\n{result['rows'][0]['queries']:,} queries, {result['rows'][0]['gallery']:,} photos. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
+def sharing() -> str:
+    parts = []
+    for result in results("tcn-sharing"):
+        for split, summary in result["data"].items():
+            rows = [row for row in result["rows"] if row["split"] == split and row["protocol"] == "sklearn"]
+            parts.append(f"`{split}`:\n\n```\n{summary}\n```\n\n" + _sharing_table(rows))
+        parts.append(
+            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds 0, 1, 2 of training, the same data. "
+            f"torch {result['versions']['torch']}, commit {result['commit']}, {result['date']}."
+        )
+    return "\n\n".join(parts)
+
+
+def _sharing_table(rows: Rows) -> str:
+    def cell(row: dict[str, Any], name: str) -> str:
+        low, high = row["intervals"][name] if row.get("intervals") else (None, None)
+        return f"{row['values'][name]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
+
+    lines = []
+    for searched in dict.fromkeys(row["searched"] for row in rows):
+        here = [row for row in rows if row["searched"] == searched]
+        for mode in dict.fromkeys(row["sharing"] for row in here):
+            for code in dict.fromkeys(row["code"] for row in here if row["method"] == "TCN"):
+                runs = [r for r in here if (r["sharing"], r["code"], r["method"]) == (mode, code, "TCN")]
+                if not code.startswith(("real", "64")):
+                    continue
+                average = mean(r["values"]["mAP@all"] for r in runs)
+                seeds = "; ".join(cell(r, "mAP@all") for r in sorted(runs, key=lambda r: r["seed"]))
+                lines.append((searched, f"TCN, {mode} sharing", code, f"**{average:.3f}**", seeds))
+        for method in ("untrained network", "nearest pixel", "chance"):
+            runs = [r for r in here if r["method"] == method and r["sharing"] == here[0]["sharing"]]
+            if runs:
+                seeds = "; ".join(
+                    dict.fromkeys(cell(r, "mAP@all") for r in sorted(runs, key=lambda r: r["seed"]))
+                )
+                average = mean(r["values"]["mAP@all"] for r in runs)
+                lines.append((searched, method, runs[0]["code"], f"{average:.3f}", seeds))
+    return markdown(("classes", "method", "feature", "mAP@all, mean", "each seed"), lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"hamming": hamming, "retrieval": retrieval, "sharing": sharing}
+
+
+def filled(text: str) -> str:
+    def table(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in TABLES:
+            raise SystemExit(f"no table is named {name!r}; there are {', '.join(TABLES)}")
+        return f"<!-- table {name} -->\n{TABLES[name]() or 'Not measured yet.'}\n<!-- end -->"
+
+    return re.sub(r"<!-- table ([\w-]+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def main() -> int:
+    stale = []
+    for name in PAGES:
+        path = ROOT / name
+        before = path.read_text()
+        after = filled(before)
+        if after != before:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                write_text(path, after)
+    if "--check" in sys.argv and stale:
+        print(f"stale tables in {', '.join(stale)}: run python bench/tables.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
