@@ -356,7 +356,7 @@ def small(data: Data, epochs: int, **changes: Any) -> Recipe:
     steps = Optimizer(
         64, lr=2e-3, lr_end=2e-5, decay="cosine", warmup=0.05, weight_decay=0.05, decoupled_decay=True
     )
-    recipe = Recipe(data, model, Loss(lambda_sws=0.1, teacher=False), steps, augment, Evaluation("last"))
+    recipe = Recipe(data, model, Loss(lambda_sws=1.0, teacher=False), steps, augment, Evaluation("last"))
     recipe.loop = LoopConfig(epochs=epochs, precision="bf16-mixed")
     return dataclasses.replace(recipe, **changes)
 
@@ -364,10 +364,10 @@ def small(data: Data, epochs: int, **changes: Any) -> Recipe:
 def named_configs() -> dict[str, tuple[str, Recipe]]:
     """name -> (what it is, recipe). Building a recipe builds no network."""
     configs: dict[str, tuple[str, Recipe]] = {
-        "demo": ("the synthetic world, minutes on two cores", small(Data(size=64), epochs=20)),
+        "demo": ("the synthetic world, minutes on two cores", small(Data(size=64), epochs=40)),
         "sketchy-small": (
             "real sketches from scratch: a cut-down Sketchy on two cores or one GPU",
-            small(Data(dataset="sketchy", split="zeroshot1", size=64, semantic="one-hot"), epochs=40),
+            small(Data(dataset="sketchy", split="zeroshot1", size=64, semantic="one-hot"), epochs=30),
         ),
         "released-code": (
             "every switch as in the authors' released code (Sketchy split 1, 64-d)",
