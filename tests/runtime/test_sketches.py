@@ -220,7 +220,8 @@ def test_bad_files_are_named(tmp_path, ink, name):
     path = tmp_path / name.split(":")[0]
     if content is None:
         Image.fromarray(ink).save(path)
-        content = path.read_bytes()[:-400]
+        whole = path.read_bytes()
+        content = whole[: len(whole) * 3 // 4]
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_sketch(tmp_path / name)
