@@ -304,7 +304,7 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[Row]:
         import sketchfast
 
         exported = sketchfast.export(model.cpu(), "onnx", out / "export", overwrite=True)
-        print(f"export  {exported.path}\n{exported.parity}")
+        print(f"export  {exported.path}\n{exported.parity.summary() if exported.parity else ''}")
     sections = [TextSection("Data", split.summary()), *result_tables(scored.rows, "TCN")]
     sections += [grid for search in scored.searches for grid in retrieval_grids(search)]
     print(f"report  {write_report(out, f'TCN, {name}: {split.name}', result.history, sections)}")
