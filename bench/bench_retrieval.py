@@ -1,5 +1,5 @@
-"""Scoring a ranking the size of Sketchy split 1: 15,229 sketches against 17,101 photos, 25 classes, random
-inputs.
+"""Scoring a ranking the size of Sketchy split 1: 15,229 sketches against 17,101 photos, 25 classes,
+random inputs.
 
 Ours is the whole evaluation from embeddings to means: similarities, ranking, AP, precision at 100. The peer
 is a loop of scikit-learn's average_precision_score over a sample of the same queries, which is given its
@@ -7,9 +7,8 @@ scores for free; a part of the sample is timed before each round of ours, so tha
 Memory is the peak resident set above the inputs, in a process of its own after a small warm-up (libraries
 loaded, kernels compiled).
 
-    pytest bench/bench_retrieval.py -s                          # writes
-    bench/results/retrieval--<device>.json SKETCHFAST_BENCH_QUICK=1 pytest bench/bench_retrieval.py    # a
-    tenth of the queries, writes nothing
+    pytest bench/bench_retrieval.py -s                             # writes bench/results/retrieval--<device>.json
+    SKETCHFAST_BENCH_QUICK=1 pytest bench/bench_retrieval.py       # a tenth of the queries, writes nothing
 """
 
 from __future__ import annotations

@@ -267,9 +267,7 @@ def untrained_network(task: TCNTask) -> TCN:
 
 
 def run(name: str, recipe: Recipe, again: str | None = None) -> list[Row]:
-    """Train, evaluate, store, report. again: the command that resumes the run, shown when it is
-    interrupted.
-    """
+    """Train, evaluate, store, report. again: the command that resumes the run, shown when it is interrupted."""
     split = load_split(recipe.data)
     print(split.summary())
     task = TCNTask(recipe, split)

@@ -51,9 +51,7 @@ class Augmentation:
 
 
 class Pixels:
-    """The images of a set at one size: decoded once into memory when they fit, else by threads when asked
-    for.
-    """
+    """The images of a set at one size: decoded once into memory when they fit, else by threads when asked for."""
 
     def __init__(
         self, images: ImageSet, preprocess: Preprocess, memory: int = 4 << 30, threads: int = 8
@@ -151,9 +149,7 @@ class _Epoch:
 
 
 def normalize(pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S], channels last in memory: what ``Preprocess.normalize``
-    computes.
-    """
+    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S], channels last in memory: what ``Preprocess.normalize`` computes."""
     return standardize(pixels.permute(0, 3, 1, 2).float() / 255.0, preprocess)
 
 
@@ -167,9 +163,7 @@ def standardize(images: Tensor, preprocess: Preprocess) -> Tensor:
 def augment_pairs(
     batch: dict[str, Tensor], how: Augmentation, preprocess: Preprocess
 ) -> tuple[Tensor, Tensor]:
-    """Sketches and photos of a ``ClassPairs`` batch, on any device, as network input: two float32 [B, 3, S,
-    S].
-    """
+    """Sketches and photos of a ``ClassPairs`` batch, on any device, as network input: two float32 [B, 3, S, S]."""
     sketches, photos = (batch[name].permute(0, 3, 1, 2).float() / 255.0 for name in ("sketch", "photo"))
     sketch_numbers, photo_numbers = batch["uniforms"].unbind(1)
     sketches = _thickened(sketches, how, sketch_numbers)
@@ -209,9 +203,7 @@ def _moved(images: Tensor, how: Augmentation, u: Tensor, padding: str) -> Tensor
 
 
 def _thickened(sketches: Tensor, how: Augmentation, u: Tensor) -> Tensor:
-    """Black ink on white: the minimum of a 3x3 neighbourhood thickens strokes, half-way blends thicken them
-    less.
-    """
+    """Black ink on white: the minimum of a 3x3 neighbourhood thickens strokes, half-way blends thicken them less."""
     if how.thickness == 0:
         return sketches
     thick = -F.max_pool2d(-sketches, 3, stride=1, padding=1)

@@ -54,9 +54,7 @@ class Cutoffs:
 def encode(
     model: Any, images: ImageSet, device: torch.device | str = "cpu", batch_size: int = 128
 ) -> Features:
-    """Unit-length embeddings float32 [N, dim] by the encoder of the images' modality, in the model's own
-    precision.
-    """
+    """Unit-length embeddings float32 [N, dim] by the encoder of the images' modality, in the model's own precision."""
     encoder = model.encode_sketch if images.modality == "sketch" else model.encode_photo
     pixels = Pixels(images, model.preprocess)
     was_training = model.training
@@ -157,9 +155,7 @@ def _row(searched: str, method: str, code: str, scored: RetrievalResult) -> Row:
 
 
 def format_rows(rows: Sequence[Row], say: Callable[[str], None] = print) -> None:
-    """One block per (searched, protocol), the protocol named above its numbers, 95 % intervals in
-    brackets.
-    """
+    """One block per (searched, protocol), the protocol named above its numbers, 95 % intervals in brackets."""
     for searched, protocol in dict.fromkeys((row.searched, row.protocol) for row in rows):
         block = [row for row in rows if (row.searched, row.protocol) == (searched, protocol)]
         say(f"{searched} classes, protocol {protocol!r}, 95 % bootstrap intervals")

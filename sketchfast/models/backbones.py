@@ -31,9 +31,7 @@ Modality = Literal["sketch", "photo"]
 
 
 class Backbone(nn.Module):
-    """[B, 3, S, S] -> [B, num_features], in two halves: ``feature_map`` [B, num_channels, h, w], then
-    ``pool``.
-    """
+    """[B, 3, S, S] -> [B, num_features], in two halves: ``feature_map`` [B, num_channels, h, w], then ``pool``."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module, num_channels: int, num_features: int) -> None:
         super().__init__()
@@ -267,9 +265,7 @@ def condition_squeeze_excitation(backbone: nn.Module) -> None:
 
 
 def set_modality(backbone: nn.Module, modality: Modality) -> None:
-    """Tell every conditional SE module of a tower which modality it serves; does nothing for other
-    backbones.
-    """
+    """Tell every conditional SE module of a tower which modality it serves; does nothing for other backbones."""
     for module in backbone.modules():
         if isinstance(module, ConditionalSqueezeExcitation):
             module.flag.fill_(float(modality == "photo"))

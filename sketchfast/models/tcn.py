@@ -183,9 +183,7 @@ class TCN(nn.Module):
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> TCN:
-        """The network of a checkpoint's metadata, before its weights are loaded; pretrained ones are not
-        fetched.
-        """
+        """The network of a checkpoint's metadata, before its weights are loaded; pretrained ones are not fetched."""
         config = TCNConfig(**{**metadata["config"], "weights": "none"})
         preprocess = metadata.get("preprocess")
         return cls(
@@ -195,18 +193,14 @@ class TCN(nn.Module):
         )
 
     def take_teacher(self) -> Teacher | None:
-        """The frozen ImageNet model the towers started from; None without pretrained weights. Can be taken
-        once.
-        """
+        """The frozen ImageNet model the towers started from; None without pretrained weights. Can be taken once."""
         taken, self._imagenet = self._imagenet, None
         if taken is None or taken[1] is None:
             return None
         return Teacher(taken[0], taken[1])
 
     def encode_sketch(self, images: Tensor) -> Tensor:
-        """R^S / |R^S|: [B, 3, S, S] normalised pixels -> [B, dim] of unit length, ranked by cosine
-        similarity.
-        """
+        """R^S / |R^S|: [B, 3, S, S] normalised pixels -> [B, dim] of unit length, ranked by cosine similarity."""
         return F.normalize(self.embedding(self.sketch_tower(images), "sketch"), dim=1)
 
     def encode_photo(self, images: Tensor) -> Tensor:
@@ -214,9 +208,7 @@ class TCN(nn.Module):
         return F.normalize(self.embedding(self.photo_tower(images), "photo"), dim=1)
 
     def forward(self, sketches: Tensor, photos: Tensor) -> TCNOutput:
-        """What the losses see: the raw features, as in the paper and the released code, or with a logit_scale
-        the features scaled to length 1.
-        """
+        """What the losses see: the raw features, as in the paper and the released code; of length 1 with logit_scale."""
         sketch = self._feature(self.sketch_tower(sketches), "sketch")
         photo = self._feature(self.photo_tower(photos), "photo")
         return TCNOutput(

@@ -1,6 +1,4 @@
-"""Report sections for zero-shot retrieval: tables of results and grids of what was found, failures
-included.
-"""
+"""Report sections for zero-shot retrieval: tables of results and grids of what was found, failures included."""
 
 from __future__ import annotations
 

@@ -62,9 +62,7 @@ TEMPERAMENTS: tuple[str, ...] = tuple(_TEMPERAMENTS)
 
 
 def drawer(style: int) -> Drawer:
-    """The drawer numbered `style`: temperament TEMPERAMENTS[style % 6], with a personal line weight and
-    care.
-    """
+    """The drawer numbered `style`: temperament TEMPERAMENTS[style % 6], with a personal line weight and care."""
     if isinstance(style, bool) or not isinstance(style, (int, np.integer)) or style < 0:
         raise ValueError(f"style: expected an integer >= 0 (the number of a drawer), found {style!r}")
     base = _TEMPERAMENTS[TEMPERAMENTS[int(style) % len(TEMPERAMENTS)]]
@@ -134,9 +132,7 @@ def visible_runs(pieces: Sequence[Piece], see_through: bool = False) -> list[tup
 
 
 def draw(pieces: Sequence[Piece], who: Drawer, key: int) -> list[NDArray[np.float32]]:
-    """The strokes of one sketch, in drawing order: float32 [n, 2] in 0..1, n >= 2. Pieces lie in the unit
-    square.
-    """
+    """The strokes of one sketch, in drawing order: float32 [n, 2] in 0..1, n >= 2. Pieces lie in the unit square."""
     rng = generator(key, "strokes")
     kept = [
         piece

@@ -1,6 +1,4 @@
-"""Curves and closed shapes as float64 arrays [n, 2] of (x, y), y pointing down, in the category's own free
-units.
-"""
+"""Curves and closed shapes as float64 arrays [n, 2] of (x, y), y pointing down, in the category's own free units."""
 
 from __future__ import annotations
 
@@ -58,9 +56,7 @@ def spline(*points: ArrayLike, closed: bool = True, steps: int = 6) -> Points:
 def tube(
     points: ArrayLike, widths: Sequence[float] | float, *, smooth: bool = True, rounded: bool = True
 ) -> Points:
-    """Closed limb around a centre line; `widths` are interpolated along it. The end is rounded, the root is
-    flat.
-    """
+    """Closed limb around a centre line; `widths` are interpolated along it. The end is rounded, the root is flat."""
     p = np.asarray(points, dtype=np.float64)
     if smooth and len(p) > 2:
         p = spline(*p, closed=False, steps=5)

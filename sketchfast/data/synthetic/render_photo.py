@@ -189,9 +189,7 @@ def render(pieces: Sequence[Piece], size: int, key: int) -> NDArray[np.uint8]:
 
 
 def part_mask(pieces: Sequence[Piece], size: int) -> NDArray[np.uint8]:
-    """uint8 [size, size]: 0 background, k the k-th part name; lines carry no label. Pieces lie in the unit
-    square.
-    """
+    """uint8 [size, size]: 0 background, k the k-th part name; lines carry no label. Pieces lie in the unit square."""
     image = Image.new("L", (size, size))
     pen = ImageDraw.Draw(image)
     for piece in pieces:

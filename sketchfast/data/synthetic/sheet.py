@@ -34,9 +34,7 @@ def sample_sheet(
     styles: tuple[int, ...] = (0, 8, 3),
     columns: int = 3,
 ) -> Path:
-    """Write a PNG with photo, sketches by several drawers and the photo's part mask of every category,
-    named.
-    """
+    """Write a PNG with photo, sketches by several drawers and the photo's part mask of every category, named."""
     per_cell, caption = len(styles) + 2, 14
     rows = -(-len(CATEGORIES) // columns)
     sheet = Image.new("RGB", (columns * (per_cell * (size + 3) + 12), rows * (size + caption + 5)), "white")
@@ -65,9 +63,7 @@ def sample_sheet(
 def blind_sheet(
     path: str | Path, *, seed: int = 0, index: int = 0, size: int = 96, columns: int = 8
 ) -> list[str]:
-    """Write unnamed sketches of all categories in random order; returns the names in that order, to compare
-    later.
-    """
+    """Write unnamed sketches of all categories in random order; returns the names in that order, to compare later."""
     order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(CATEGORIES))
     rows = -(-len(order) // columns)
     sheet = Image.new("RGB", (columns * (size + 4), rows * (size + 16)), "white")

@@ -64,9 +64,7 @@ class Instance:
         return fit(self._pieces(Parameters(self._key)), self._pose(), extent, x, y)
 
     def sketch_pieces(self, style: int) -> list[Piece]:
-        """Pieces in the unit square of the sketch by drawer `style`, exaggerated and bent, before the
-        hand's noise.
-        """
+        """Pieces in the unit square of the sketch by drawer `style`, exaggerated and bent, before the hand's noise."""
         who, key = drawer(style), mix(self._key, "sketch", style)
         parameters = Parameters(
             self._key, exaggeration=who.exaggeration, looseness=who.looseness, hand_key=mix(key, "hand")
@@ -88,9 +86,7 @@ class Instance:
         return draw(self.sketch_pieces(style), drawer(style), mix(self._key, "sketch", style))
 
     def sketch(self, style: int = 0, size: int = 128) -> NDArray[np.uint8]:
-        """uint8 [size, size, 3], black on white: exactly `strokes(style)`, drawn with the drawer's line
-        width.
-        """
+        """uint8 [size, size, 3], black on white: exactly `strokes(style)`, drawn with the drawer's line width."""
         _check_size(size)
         return rasterize(self.strokes(style), size, drawer(style).thickness)
 
