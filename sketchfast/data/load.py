@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sketchfast.data.lists import ListEntry, class_of, read_list
 from sketchfast.data.splits import ZeroShotSplit
 
 _HELD_OUT_SHARE = 0.1
+_UNSEEN_SHARE = 0.2  # where nothing is published
 
 
 def load_zero_shot(
@@ -35,11 +37,10 @@ def load_zero_shot(
     split: "zeroshot1" or "zeroshot0" (also written "zeroshot2") for Sketchy; the first with lists when None.
     Options for data on disk:
         unseen: names of the unseen classes; overrides lists.
-        unseen_share: share of the classes that is unseen when neither lists, nor `unseen`, nor a published
-            choice say (0.2).
+        unseen_share: share of the classes that is drawn as unseen where there are no lists. By default the
+            published choice or number of classes counts, and a share of 0.2 where nothing is published.
         held_out_share: share of each seen class's training sketches to hold out. By default they come from
-            the `_test` list, else from the sketches on disk that the training list leaves out, else from a
-            tenth of each class.
+            the `_test` list, else from the sketches on disk that the training list leaves out, else from a tenth of each class.
         dedupe_gallery: keep only the first of the photos that a list names twice under two folders (False).
         seed: of every random choice (0).
         word_vectors: a file for `word_vectors.load_word_vectors`; fills `.semantic`.
@@ -64,7 +65,7 @@ def load_zero_shot(
 def _load_files(
     found: FoundLayout,
     unseen: Sequence[str] | None = None,
-    unseen_share: float = 0.2,
+    unseen_share: float | None = None,
     held_out_share: float | None = None,
     dedupe_gallery: bool = False,
     seed: int = 0,
@@ -247,35 +248,40 @@ def resolve_entries(
 def _from_folders(
     found: FoundLayout,
     unseen: Sequence[str] | None,
-    unseen_share: float,
+    unseen_share: float | None,
     held_out_share: float | None,
     seed: int,
     notes: list[str],
 ) -> _Sets:
     classes = shared_classes(found)
     names = sorted(classes.values())
-    if unseen is None and found.split is None and found.dataset == "sketchy":
-        found.split = "zeroshot1"
-    known = published.UNSEEN.get((found.dataset, found.split or ""))
+    asked = found.split
+    split = asked or ("zeroshot1" if found.dataset == "sketchy" else None)
+    known = published.UNSEEN.get((found.dataset, split or ""))
+    missing = [name for name in known or () if class_key(name) not in classes]
+    found.split = None
     if unseen is not None:
         chosen = {class_key(name) for name in unseen}
         unknown = [name for name in unseen if class_key(name) not in classes]
         if unknown:
             raise ValueError(f"unseen names classes that {found.root} does not hold: {', '.join(unknown)}")
-        found.split = None
         notes.append(f"unseen classes: the {len(chosen)} given by name")
-    elif known is not None and all(class_key(name) in classes for name in known):
+    elif known is not None and not missing and unseen_share is None:
+        found.split = split
         chosen = {class_key(name) for name in known}
         notes.append(
             f"unseen classes: the {len(chosen)} published for {found.split} (there are no list files)"
         )
+    elif asked is not None and missing and unseen_share is None:
+        raise ValueError(
+            f"{found.root} has no lists for {asked} and lacks {len(missing)} of its {len(known or ())} published "
+            f"unseen classes: {', '.join(missing)}; name others with unseen or draw them with unseen_share"
+        )
     else:
-        found.split = None
-        count = min(max(1, round(unseen_share * len(names))), len(names) - 1)
-        order = np.random.default_rng(seed).permutation(len(names))[:count]
-        chosen = {class_key(names[i]) for i in order}
-        picked = ", ".join(names[i] for i in sorted(order))
-        notes.append(f"unseen classes: {count} of {len(names)}, drawn with seed {seed}: {picked}")
+        if missing and unseen_share is None:
+            notes.append(f"not the split {split}: {len(missing)} of its unseen classes are not here")
+        drawn = _draw_unseen(found, names, unseen_share, seed, notes)
+        chosen = {class_key(name) for name in drawn}
     seen_names = [name for name in names if class_key(name) not in chosen]
     unseen_names = [name for name in names if class_key(name) in chosen]
     if not seen_names or not unseen_names:
@@ -312,6 +318,46 @@ def _from_folders(
         collect("sketch", unseen_names),
         collect("photo", unseen_names),
     )
+
+
+def _draw_unseen(
+    found: FoundLayout, names: list[str], share: float | None, seed: int, notes: list[str]
+) -> list[str]:
+    """Unseen classes at random: a share of all when it is given, else as many as published, from those published
+    for it."""
+    counts = published.COUNTS.get((found.dataset, "zeroshot"))
+    candidates, why = names, ""
+    if share is not None or counts is None:
+        count = round((_UNSEEN_SHARE if share is None else share) * len(names))
+    else:
+        count, total = counts["unseen classes"], counts["seen classes"] + counts["unseen classes"]
+        why = ", as published"
+        if len(names) < total:
+            why = f" (published: {count} of {total})"
+            count = round(count * len(names) / total)
+    count = min(max(1, count), len(names) - 1)
+    least = published.UNSEEN_MIN_PHOTOS.get(found.dataset)
+    if share is None and least is not None:
+        photos = _photo_counts(found)
+        large = [name for name in names if photos[class_key(name)] >= least]
+        if len(large) >= count:
+            candidates = large
+            why += f", from the {len(large)} classes with at least {least} photos"
+        else:
+            why += f", from all classes, because only {len(large)} have at least {least} photos"
+    order = np.random.default_rng(seed).permutation(len(candidates))[:count]
+    drawn = [candidates[i] for i in sorted(order)]
+    notes.append(f"unseen classes: {count} of {len(names)}, drawn with seed {seed}{why}: {', '.join(drawn)}")
+    return drawn
+
+
+def _photo_counts(found: FoundLayout) -> Counter[str]:
+    """class_key -> number of photos."""
+    counts: Counter[str] = Counter()
+    for folder in found.photo_folders:
+        for name, path in list_class_folders(folder).items():
+            counts[class_key(name)] += sum(is_readable(file, "photo") for file in list_files(path))
+    return counts
 
 
 def shared_classes(found: FoundLayout) -> dict[str, str]:

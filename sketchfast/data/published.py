@@ -56,8 +56,10 @@ UNSEEN: dict[tuple[str, str], tuple[str, ...]] = {
     ),
 }
 
-#: (data set, split) -> counts of the full set: seen and unseen classes, unseen sketches (queries) and photos
-#: (gallery).
+#: data set -> least number of photos of a class that may be drawn as unseen (TCN, Wang et al. 2023, section 4.1).
+UNSEEN_MIN_PHOTOS: dict[str, int] = {"tu_berlin": 400}
+
+#: (data set, split) -> counts of the full set: seen and unseen classes, unseen sketches (queries), photos (gallery).
 COUNTS: dict[tuple[str, str], dict[str, int]] = {
     ("sketchy", "zeroshot1"): {
         "seen classes": 100,

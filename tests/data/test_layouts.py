@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from sketchfast.data import load_zero_shot
+from sketchfast.data import load_zero_shot, published
 
 SEEN = ["alarm clock", "car_(sedan)", "cat"]
 UNSEEN = ["dog", "hot-air_balloon"]
@@ -163,6 +163,58 @@ def test_folder_draws_unseen_classes_and_says_which(world):
     assert load_zero_shot("folder", world.root, unseen_share=0.4, seed=5).unseen_names == first.unseen_names
     picked = {tuple(load_zero_shot("folder", world.root, seed=s).unseen_names) for s in range(12)}
     assert len(picked) > 1
+
+
+def classes(count):
+    return tuple(f"class {number:03d}" for number in range(count))
+
+
+def empty_files(root, sketches, photos, photos_of):
+    """Names are all that a split looks at; the files hold nothing."""
+    for name, count in photos_of.items():
+        for folder, file, number in ((sketches, "s{}.png", 2), (photos, "p{}.jpg", count)):
+            (root / folder / name).mkdir(parents=True)
+            for i in range(number):
+                (root / folder / name / file.format(i)).touch()
+
+
+def test_tu_berlin_without_lists_draws_30_classes_with_400_photos(tmp_path):
+    large = set(classes(250)[::5])
+    empty_files(tmp_path, "png", "images", {name: 400 if name in large else 2 for name in classes(250)})
+    split = load_zero_shot("tu_berlin", tmp_path)
+    assert len(split.unseen_names) == 30 and set(split.unseen_names) <= large and len(split.seen_names) == 220
+    assert any("30 of 250" in note and "50 classes with at least 400" in note for note in split.notes)
+    assert load_zero_shot("tu_berlin", tmp_path, seed=1).unseen_names != split.unseen_names
+    assert len(load_zero_shot("tu_berlin", tmp_path, unseen_share=0.5).unseen_names) == 125
+    assert load_zero_shot("tu_berlin", tmp_path, unseen=["class 001"]).unseen_names == ["class 001"]
+
+
+def test_tu_berlin_subset_draws_the_same_proportion_and_says_so(tmp_path):
+    empty_files(tmp_path, "png", "images", dict.fromkeys(classes(25), 2))
+    split = load_zero_shot("tu_berlin", tmp_path)
+    assert len(split.unseen_names) == 3
+    note = next(note for note in split.notes if note.startswith("unseen classes"))
+    assert "3 of 25" in note and "published: 30 of 250" in note and "only 0 have at least 400 photos" in note
+
+
+@pytest.mark.parametrize(("count", "unseen"), [(110, 30), (11, 3), (2, 1)])
+def test_quickdraw_without_lists_draws_30_of_110(tmp_path, count, unseen):
+    empty_files(tmp_path, "sketches", "images", dict.fromkeys(classes(count), 2))
+    assert len(load_zero_shot("quickdraw", tmp_path).unseen_names) == unseen
+
+
+def test_sketchy_split_is_never_replaced_by_a_draw(world):
+    published_names = published.UNSEEN["sketchy", "zeroshot0"]
+    empty_files(world.root, "sketch", "photo", dict.fromkeys((*published_names[1:], "ant", "bee"), 2))
+    with pytest.raises(ValueError, match=r"lacks 1 of its 21 .*unseen classes: bat;"):
+        load_zero_shot("sketchy", world.root, "zeroshot2")
+    drawn = load_zero_shot("sketchy", world.root)
+    assert drawn.name == "sketchy" and any("not the split zeroshot1" in note for note in drawn.notes)
+    assert len(load_zero_shot("sketchy", world.root, "zeroshot0", unseen_share=0.5).unseen_names) == 11
+    assert load_zero_shot("sketchy", world.root, "zeroshot0", unseen=["ant"]).unseen_names == ["ant"]
+    empty_files(world.root, "sketch", "photo", {"bat": 2})
+    whole = load_zero_shot("sketchy", world.root, "zeroshot0")
+    assert whole.name == "sketchy/zeroshot0" and whole.unseen_names == sorted(published_names)
 
 
 def test_class_spelled_differently_for_sketches_and_photos(world):
