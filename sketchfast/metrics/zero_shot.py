@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,11 +53,18 @@ class Cutoffs:
 
 @torch.no_grad()
 def encode(
-    model: Any, images: ImageSet, device: torch.device | str = "cpu", batch_size: int = 128
+    model: Any,
+    images: ImageSet,
+    device: torch.device | str = "cpu",
+    batch_size: int = 128,
+    memory: int = 4 << 30,
 ) -> Features:
-    """Unit-length embeddings float32 [N, dim] by the encoder of the images' modality, in the model's own precision."""
+    """Unit-length embeddings float32 [N, dim] by the encoder of the images' modality, in the model's own precision.
+
+    memory: bytes that the decoded images may take; above that they are decoded batch by batch.
+    """
     encoder = model.encode_sketch if images.modality == "sketch" else model.encode_photo
-    pixels = Pixels(images, model.preprocess)
+    pixels = Pixels(images, model.preprocess, memory)
     was_training = model.training
     model.eval()
     features = [
@@ -98,18 +106,22 @@ def evaluate_zero_shot(
     bits: Sequence[int] = (32, 64, 128),
     itq: Literal["itq", "tcn"] = "itq",
     untrained: Any = None,
+    memory: int = 4 << 30,
 ) -> ZeroShotResult:
     """Unseen queries in the unseen gallery, then held-out sketches in the photos of seen classes.
 
     model, untrained: with ``encode_sketch``, ``encode_photo`` (unit-length features) and ``preprocess``.
     bits: code lengths; those above the feature's dimension are left out. itq: "itq" fits on the training
     features of both modalities; "tcn" is the released code of TCN: fitted on the queries, queries and
-    gallery each centred by its own mean, the wrong transpose.
+    gallery each centred by its own mean, the wrong transpose. memory: bytes that the decoded images of one
+    set may take; what was decoded here is dropped once the set is encoded.
     """
     device = next(model.parameters()).device
-    training = np.concatenate(
-        [encode(model, images, device) for images in (split.train_sketches, split.train_photos)]
-    )
+    parts = []
+    for images in (split.train_sketches, split.train_photos):
+        with _decoded_only_here(images):
+            parts.append(encode(model, images, device, memory=memory))
+    training = np.concatenate(parts)
     lengths = [length for length in bits if length <= training.shape[1]]
     fitted = [ITQ(length).fit(training) for length in lengths]
     rows: list[Row] = []
@@ -119,7 +131,13 @@ def evaluate_zero_shot(
         ("unseen", split.query_sketches, split.gallery_photos),
         ("seen, held out", split.held_out_sketches, split.seen_photos_gallery),
     ):
-        q, g = encode(model, queries, device), encode(model, gallery, device)
+        # One set at a time, by both models, so that it is decoded once and then let go.
+        encoded = []
+        for images in (queries, gallery):
+            with _decoded_only_here(images):
+                models = [model] if untrained is None else [model, untrained]
+                encoded.append([encode(each, images, device, memory=memory) for each in models])
+        (q, *untrained_q), (g, *untrained_g) = encoded
         searches.append(Search(searched, queries, gallery, q, g))
         coders = fitted if itq == "itq" else [ITQ(length, variant="tcn").fit(q) for length in lengths]
         how = {
@@ -133,8 +151,7 @@ def evaluate_zero_shot(
                 q_codes, g_codes = (coder.encode(features, own_mean=itq == "tcn") for features in (q, g))
                 scored = evaluate_retrieval(q_codes, g_codes, *labels, metric="hamming", **settings)
                 rows.append(_row(searched, name, f"{coder.bits} bits", scored))
-        if untrained is not None:
-            q, g = encode(untrained, queries, device), encode(untrained, gallery, device)
+        for q, g in zip(untrained_q, untrained_g):
             for settings in how.values():
                 scored = evaluate_retrieval(q, g, *labels, metric="cosine", **settings)
                 rows.append(_row(searched, "untrained network", f"real, {q.shape[1]}-d", scored))
@@ -147,6 +164,17 @@ def evaluate_zero_shot(
         for protocol, settings in how.items():
             rows.append(Row(searched, "chance", "-", protocol, chance_level(*labels, **settings)))
     return ZeroShotResult(rows, searches, fitted)
+
+
+@contextmanager
+def _decoded_only_here(images: ImageSet) -> Iterator[None]:
+    """Let go of what the block adds to the images' memory of decoded pictures."""
+    before = set(images._resized)
+    try:
+        yield
+    finally:
+        for key in set(images._resized) - before:
+            del images._resized[key]
 
 
 def _row(searched: str, method: str, code: str, scored: RetrievalResult) -> Row:
