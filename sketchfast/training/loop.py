@@ -35,8 +35,8 @@ def fit(
     """Train the task and leave a run folder; see docs/training.md.
 
     resolved_config: the recipe's whole config, JSON-able; kept in config.json with the loop's under "loop". A
-        run is resumed only with an equal config, except for settings of the loop that do not change what is
-        learnt and the dotted keys in `may_change` (such as "data.root").
+        run is resumed only with an equal config, except for the loop's settings in MAY_CHANGE and the dotted
+        keys in `may_change` (such as "data.root").
     metadata: added to every checkpoint's metadata.
     resume_command: shown when a signal interrupts the run.
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Settings of the loop that do not change what is learnt, so a resumed run may have others.
+# Settings of the loop that may differ when a run is resumed. `epochs` changes what is learnt from there on: the
+# learning rate follows its schedule over the new number of steps. The others change it by rounding at most.
 MAY_CHANGE = tuple(
     f"loop.{name}"
     for name in (
