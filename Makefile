@@ -36,7 +36,7 @@ DEMO ?= runs/demo
 demo:
 	$(ENTER)
 	SKETCHFAST_CUDA=$${SKETCHFAST_CUDA:-$(if $(shell command -v nvidia-smi),auto,0)} $(BUILD)
-	python train/tcn.py demo --loop.out $(DEMO) --loop.resume --evaluation.export
+	python train/tcn.py demo --loop.out $(DEMO) --loop.resume --evaluation.export || { echo 'remove $(DEMO) to train the demo anew'; exit 1; }
 	python -m sketchfast data synthetic $(DEMO)/pictures --unseen-only --overwrite
 	python -m sketchfast index $(DEMO)/export $(DEMO)/pictures/photo --out $(DEMO)/index --overwrite
 	python -m sketchfast query $(DEMO)/index $(DEMO)/pictures/sketch/horse/0.png --out $(DEMO)/results.png

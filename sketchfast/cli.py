@@ -107,7 +107,7 @@ def export(
     """Export a trained model's sketch and photo encoders, verified against torch.
 
     Args:
-        run: run folder of train/tcn.py; its best checkpoint is exported.
+        run: run folder of train/tcn.py; the model it ended with is exported.
         out: folder to write.
         format: onnx.
         precision: fp32.
@@ -191,10 +191,11 @@ def query(
 
     from sketchfast.retrieval.index import GalleryIndex
     from sketchfast.retrieval.result_picture import write_result_picture
+    from sketchfast.runtime.strokes import split_index
 
     gallery = GalleryIndex.open(index)
     answer = gallery.search(sketch, min(12, len(gallery)) if k is None else k, by=by)
-    picture = out or Path(Path(sketch.split(":")[0]).stem + "-results.png")
+    picture = out or Path(split_index(sketch)[0].stem + "-results.png")
     write_result_picture(answer, picture, title=f"{Path(sketch).name}: best of {len(gallery)} photos")
     if json:
         hits = [{"rank": hit.rank, "path": hit.path, "score": hit.score} for hit in answer.hits]
@@ -213,15 +214,18 @@ def query(
 
 
 def _export_of(model: Path) -> Path:
-    """The export folder itself, or the export of a run's best checkpoint, made beside it when it is not there yet."""
+    """The export folder itself, or the export of a run's model, made in the run when it is not there yet or out of date."""
     if (model / "manifest.json").is_file():
         return model
-    exported = model / "export"
-    if (exported / "manifest.json").is_file():
+    from sketchfast.models import find_checkpoint, weights_sha256
+    from sketchfast.runtime.manifest import is_export, read_manifest
+
+    exported, source = model / "export", weights_sha256(find_checkpoint(model))
+    if is_export(exported) and read_manifest(exported).get("source_sha256") == source:
         return exported
     from sketchfast.export import export as export_model
 
-    result = export_model(model, "onnx", exported)
+    result = export_model(model, "onnx", exported, overwrite=True)
     print(f"exported {model} to {exported}: {result.parity.summary() if result.parity else 'not verified'}")
     return exported
 
@@ -234,6 +238,15 @@ def main() -> None:
         )
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         raise SystemExit(1) from None
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except KeyboardInterrupt:
+        print("sketchfast: interrupted; nothing was published", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+        RuntimeError,
+    ) as error:  # NotImplementedError is a RuntimeError
         print(f"sketchfast: {error}", file=sys.stderr)
         raise SystemExit(2) from error

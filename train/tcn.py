@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -41,15 +42,19 @@ from sketchfast.training.retrieval_sections import result_tables, retrieval_grid
 DECISIONS = """
 Decisions (D), where the paper is silent or the released code differs from it:
   L_SWS   squared norms as in eq. 2; --loss.sws code: unsquared, as released. A term is one parameter tensor.
-          The photo tower starts as a copy of the sketch tower, also from scratch.
+          The photo tower starts as a copy of the sketch tower, also from scratch. Batch normalisation alone
+          is left out; other norms of timm models (LayerNorm) are coupled.
   L_DIS   the mean of eq. 9 is taken in each modality, and the two means are added (released). Table 4's
           "Hard (a : b)" weighs the classification of sketches against that of photos.
+          Distillation is on photos only: section 3.3 names the image encoder as the student.
   L_SEM   mean over the 2B anchors (released); --model.metric-reduction sum is eq. 11 as printed. The arg max
           of eq. 10 may take the anchor's own feature; --model.exclude-self is the released code, and so is
           --model.entropy-weight.
   BHT+SR  the regression maps the feature to the word vector, mean squared error; its ratio is its weight.
   G_R     batch normalisation follows it (released, the paper names none): --model.embedding-norm. With
           pretrained weights G_R and G_T start as the factors of the ImageNet classifier (released).
+          TU-Berlin and QuickDraw: its statistics are kept per modality and dropout follows (released).
+  CSE     the modality flag is one more input of each squeeze-excitation; timm's SE weights start it.
   VGG     the feature is fc7 (4096-d). Attention: two 1x1 convolutions, softmax over positions, shortcut.
   batch   32 pairs are the global batch, over all processes. An epoch takes every photo once, with a random
           sketch of its class. lr falls by a constant factor each step. Augmentation has the released ranges.
@@ -191,9 +196,8 @@ class TCNTask(Task):
         L_sem = model.semantic_metric(  # eq. 10, 11
             R, Y2, context.all_gather(R), context.all_gather(Y2),
             semantic=self.words[Y2], alpha=alpha, own=own, classifier=model.class_logits,
+            processes=context.world_size,
         )  # fmt: skip
-        if model.config.metric_reduction == "sum":  # DDP takes the mean over processes
-            L_sem = L_sem * context.world_size
 
         loss = recipe.lambda_dis * dis.total + recipe.lambda_sem * L_sem  # eq. 12
         logs = {"L_DIS": dis.total, "L_SEM": L_sem}
@@ -294,6 +298,8 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[Row]:
     for itq in scored.itqs:  # the longest that fits: keep_bits, or what dim permits
         if itq.bits <= e.keep_bits:
             model.set_itq(torch.from_numpy(itq.mean), torch.from_numpy(itq.projection))
+    if model.itq_projection is None:
+        print(f"no ITQ is stored: none of the bits {e.bits} is at most keep_bits = {e.keep_bits}")
     save_model(out / "model", model, {"task": task.name, "recipe": name, "data": split.name})
     atomic.write_json(out / "results.json", [row.to_dict() for row in scored.rows])
     format_rows(scored.rows)
@@ -301,7 +307,7 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[Row]:
     if e.export:
         import sketchfast
 
-        exported = sketchfast.export(model.cpu(), "onnx", out / "export", overwrite=True)
+        exported = sketchfast.export(out, "onnx", out / "export", overwrite=True)
         print(f"export  {exported.path}\n{exported.parity.summary() if exported.parity else ''}")
     sections = [TextSection("Data", split.summary()), *result_tables(scored.rows, "TCN")]
     sections += [grid for search in scored.searches for grid in retrieval_grids(search)]
@@ -369,7 +375,9 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
         ),
         "released-code": (
             "every switch as in the authors' released code (Sketchy split 1, 64-d)",
-            paper(sws="code", exclude_self=True, entropy_weight=True),
+            dataclasses.replace(
+                paper(sws="code", exclude_self=True, entropy_weight=True), evaluation=Evaluation(itq="tcn")
+            ),
         ),
     }
     for data in DATASETS:
@@ -426,4 +434,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("SKETCHFAST_TRACEBACK"):
+            raise
+        raise SystemExit(f"train/tcn.py: {error}\n(SKETCHFAST_TRACEBACK=1 shows where)") from None

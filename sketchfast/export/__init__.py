@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.manifest import is_export
+
 if TYPE_CHECKING:
     from ..runtime.load import RetrievalEncoders
     from .parity import ParityReport
@@ -64,7 +66,7 @@ def export(
 
     Raises:
         ExportParityError: the graphs do not reproduce the model; ``<output>.rejected`` is left for inspection.
-        FileExistsError: ``output`` exists and ``overwrite`` is False.
+        FileExistsError: ``output`` exists and ``overwrite`` is False, or is not an export.
         NotImplementedError: a format or precision that does not exist yet, with what works instead.
         TypeError: ``model`` lacks something named above.
         ValueError: an argument out of range.
@@ -93,9 +95,11 @@ def export(
         raise ValueError(
             f"dims: expected {{'batch': (smallest, usual, largest)}} with 1 <= smallest <= usual <= largest, found {dims}"
         )
+    source = None
     if isinstance(model, str | Path):
-        from ..models import load_run
+        from ..models import find_checkpoint, load_run, weights_sha256
 
+        source = weights_sha256(find_checkpoint(model))
         model = load_run(model)
     lacking = [
         name
@@ -109,11 +113,22 @@ def export(
     folder = Path(output) if output is not None else Path(f"{type(model).__name__.lower()}-onnx")
     if folder.exists() and not overwrite:
         raise FileExistsError(f"output: {folder} exists; pass overwrite=True to replace it")
+    if folder.exists() and not is_export(folder):
+        raise FileExistsError(
+            f"output: {folder} exists and is not an export of sketchfast, so it is not replaced"
+        )
 
     from .onnx import export_onnx
 
     path, manifest, parity = export_onnx(
-        model, folder, dims=dims, outputs=outputs, opset=opset, verify=verify, overwrite=overwrite
+        model,
+        folder,
+        dims=dims,
+        outputs=outputs,
+        opset=opset,
+        verify=verify,
+        overwrite=overwrite,
+        source=source,
     )
     return ExportResult(path, manifest, parity)
 

@@ -7,6 +7,7 @@ graph: TensorRT's parser rejects those.
 
 from __future__ import annotations
 
+import copy
 import logging
 import platform
 import shutil
@@ -61,8 +62,11 @@ def export_onnx(
     opset: int,
     verify: bool,
     overwrite: bool,
+    source: str | None = None,
 ) -> tuple[Path, dict[str, Any], ParityReport | None]:
     """Exports both encoders into ``output``, published only once every gate has passed.
+
+    ``source`` is the SHA-256 of the checkpoint's weights file, where the model came from one.
 
     Returns:
         The folder, its manifest, and the parity report (``None`` with ``verify=False``).
@@ -85,36 +89,41 @@ def export_onnx(
             f"outputs: 'code' needs a multiple of 8 bits, the model's ITQ has {model.itq_projection.shape[1]}"
         )
 
-    parameter = next(model.parameters())
-    was_training, device, dtype = model.training, parameter.device, parameter.dtype
-    model = model.eval().float().cpu()
-    try:
-        with atomic.directory(output, overwrite=overwrite) as folder:
-            manifest = _write_graphs(model, folder, dims, chosen, opset)
-            report = None
-            if verify:
-                report = _verify(model, folder, manifest)
-                if not report.passed:
-                    rejected = output.with_name(output.name + ".rejected")
-                    shutil.rmtree(rejected, ignore_errors=True)
-                    shutil.copytree(folder, rejected)
-                    failed = next((case for case in report.cases if not case.passed), None)
-                    detail = (
-                        f"{failed.encoder} at batch {failed.batch}: {failed.reason}"
-                        if failed
-                        else "nothing was compared"
+    # A copy, so that the caller's model keeps its device, precision and mode.
+    model = copy.deepcopy(model).eval().float().cpu()
+    with atomic.directory(output, overwrite=overwrite) as folder:
+        manifest = _write_graphs(model, folder, dims, chosen, opset, source)
+        report = None
+        if verify:
+            report = _verify(model, folder, manifest)
+            if not report.passed:
+                rejected = output.with_name(output.name + ".rejected")
+                if rejected.exists() and not manifests.is_export(rejected):
+                    raise FileExistsError(
+                        f"{rejected} exists and is not a rejected export, so it is not replaced"
                     )
-                    raise ExportParityError(
-                        f"{output}: the exported graph does not reproduce the model ({detail}); nothing was published, "
-                        f"the rejected files are in {rejected}"
-                    )
-    finally:
-        model.train(was_training).to(device=device, dtype=dtype)
+                shutil.rmtree(rejected, ignore_errors=True)
+                shutil.copytree(folder, rejected)
+                failed = next((case for case in report.cases if not case.passed), None)
+                detail = (
+                    f"{failed.encoder} at batch {failed.batch}: {failed.reason}"
+                    if failed
+                    else "nothing was compared"
+                )
+                raise ExportParityError(
+                    f"{output}: the exported graph does not reproduce the model ({detail}); nothing was published, "
+                    f"the rejected files are in {rejected}"
+                )
     return output, manifest, report
 
 
 def _write_graphs(
-    model: Any, folder: Path, dims: dict[str, tuple[int, int, int]], outputs: tuple[str, ...], opset: int
+    model: Any,
+    folder: Path,
+    dims: dict[str, tuple[int, int, int]],
+    outputs: tuple[str, ...],
+    opset: int,
+    source: str | None,
 ) -> dict[str, Any]:
     preprocess: Preprocess = model.preprocess
     bits = int(model.itq_projection.shape[1]) if "code" in outputs else None
@@ -161,6 +170,7 @@ def _write_graphs(
         "format_version": manifests.FORMAT_VERSION,
         "kind": "retrieval",
         "model": type(model).__name__,
+        "source_sha256": source,
         "precision": "fp32",
         "opset": opset,
         "dims": {key: list(value) for key, value in dims.items()},

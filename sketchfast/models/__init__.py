@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TCN", "TCNConfig", "load_run"]
+__all__ = ["TCN", "TCNConfig", "find_checkpoint", "load_run", "weights_sha256"]
 
 
 def __getattr__(name: str) -> Any:
@@ -13,21 +13,45 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load_run(path: str | Path, device: str = "cpu") -> Any:
-    """The trained model of a run folder, in evaluation mode; a checkpoint folder works as well.
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint folder that stands for a run folder (or ``path`` itself when it is one).
 
-    A run folder's ``model`` (written when a recipe has ended, with its ITQ) comes before ``checkpoints/best``.
-    Raises FileNotFoundError naming the folder and what was expected, ValueError for an unknown kind of model.
+    A finished run's ``model`` (written when a recipe has ended, with its ITQ) comes before ``checkpoints/best``, unless
+    the run was continued since: then what ``model`` holds is out of date.
+    Raises FileNotFoundError naming the folder and what was expected.
     """
-    from sketchfast.models.tcn import TCN
-    from sketchfast.training.checkpoint import METADATA_FILE, load_model
+    from sketchfast.training.checkpoint import METADATA_FILE
 
     root = Path(path)
-    places = [root, root / "model", root / "checkpoints" / "best"]
+    model, best, last = root / "model", root / "checkpoints" / "best", root / "checkpoints" / "last"
+
+    def saved(folder: Path) -> float:
+        file = folder / METADATA_FILE
+        return file.stat().st_mtime if file.is_file() else -1.0
+
+    places = [root, model, best] if saved(model) >= saved(last) else [root, best, last]
     for place in places:
-        if (place / METADATA_FILE).is_file():
-            return load_model(place, {"TCN": TCN.from_metadata}, device)[0]
+        if saved(place) >= 0:
+            return place
     raise FileNotFoundError(
         f"{root}: expected a run folder (with model/ or checkpoints/best/) or a checkpoint folder "
         f"(with {METADATA_FILE}), found neither"
     )
+
+
+def weights_sha256(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint's weights file, as its metadata records it."""
+    from sketchfast.training.checkpoint import MODEL_FILE, read_metadata
+
+    return read_metadata(checkpoint)["sha256"][MODEL_FILE]
+
+
+def load_run(path: str | Path, device: str = "cpu") -> Any:
+    """The trained model of a run folder or checkpoint folder (see ``find_checkpoint``), in evaluation mode.
+
+    Raises FileNotFoundError naming the folder and what was expected, ValueError for an unknown kind of model.
+    """
+    from sketchfast.models.tcn import TCN
+    from sketchfast.training.checkpoint import load_model
+
+    return load_model(find_checkpoint(path), {"TCN": TCN.from_metadata}, device)[0]

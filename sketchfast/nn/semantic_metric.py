@@ -30,8 +30,7 @@ def hardest_example_loss(
     anchors [A, dim] with anchor_labels int64 [A]; features [N, dim] with labels int64 [N].
     own: int64 [A], the row of ``features`` each anchor was made from, never taken as its positive (the
     released code); None follows eq. 10, whose arg max runs over every k of the class.
-    Distances are Euclidean, in float32 whatever the input. An anchor with no negative in the batch gives
-    zero.
+    Distances are Euclidean, in float32 whatever the input. An anchor with no negative in the batch gives zero.
     """
     with torch.autocast(device_type=anchors.device.type, enabled=False):
         # The matrix-product form of the distance loses the small distances that decide who is hardest.
@@ -101,6 +100,7 @@ class SemanticMetric(nn.Module):
         alpha: Tensor | None = None,
         own: Tensor | None = None,
         classifier: Callable[[Tensor], Tensor] | None = None,
+        processes: int = 1,
     ) -> Tensor:
         """A scalar.
 
@@ -110,6 +110,8 @@ class SemanticMetric(nn.Module):
         alpha: [A] in [0, 1), drawn from U(0, 1) by the caller ("sbht").
         own: row of ``features`` for each anchor; needed with exclude_self when candidates are gathered.
         classifier: G_C, for entropy_weight.
+        processes: their number, when gradients are averaged over them afterwards: the sum of reduction="sum" is then
+            multiplied by it, so that the average is the sum over the global batch. Means need no such factor.
         """
         if self.variant == "none":
             return anchor_features.new_zeros(())
@@ -142,7 +144,7 @@ class SemanticMetric(nn.Module):
             log_p = classifier(anchors).float().log_softmax(dim=1)
             entropy = -(log_p.exp() * log_p).sum(dim=1)
             loss = loss * (1 + torch.exp(-entropy))
-        total = loss.mean() if self.reduction == "mean" else loss.sum()
+        total = loss.mean() if self.reduction == "mean" else loss.sum() * processes
         if self.regress is not None and semantic is not None:
             regression = F.mse_loss(self.regress(anchor_features).float(), semantic.float())
             total = total + self.regression_weight * regression

@@ -9,7 +9,6 @@ binary index.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,10 +112,10 @@ def build_index(
     def flush() -> None:
         if not batch:
             return
-        stacked = np.stack(batch)
-        rows.append(encoders.encode_photo(stacked))
-        if "code" in outputs:
-            codes.append(encoders.encode_photo(stacked, "code"))
+        encoded = encoders.encode("photo", np.stack(batch), outputs)
+        rows.append(encoded["embedding"])
+        if "code" in encoded:
+            codes.append(encoded["code"])
         batch.clear()
 
     for path in _track(paths, "Embedding photos", progress):
@@ -203,11 +202,17 @@ class GalleryIndex:
             description = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: not readable as JSON ({error}); build the index again") from error
-        if description.get("format") != FORMAT or description.get("format_version") != FORMAT_VERSION:
+        if (
+            not isinstance(description, dict)
+            or description.get("format") != FORMAT
+            or description.get("format_version") != FORMAT_VERSION
+        ):
             raise ValueError(
                 f"{path}: expected {FORMAT} version {FORMAT_VERSION}; build the index again with this version"
             )
-        verify_files(folder, description["files"])
+        if not {"count", "dim", "bits", "files", "skipped"} <= description.keys():
+            raise ValueError(f"{path}: incomplete; build the index again")
+        verify_files(folder, description["files"], "index.json", "build the index again")
         return cls(folder, description)
 
     def search(self, sketch: str | Path, k: int = 10, *, by: str = "embedding") -> Answer:
@@ -252,13 +257,10 @@ class GalleryIndex:
 
 
 def _copy_export(source: Path, target: Path, manifest: dict[str, Any]) -> None:
-    """Hard links where the file system allows, copies elsewhere: a large encoder is not stored twice."""
+    """Copies, not links: an index outlives its export, whatever is done to that one's files."""
     target.mkdir()
     for name in ["manifest.json", *manifest["files"]]:
-        try:
-            os.link(source / name, target / name)
-        except OSError:
-            shutil.copy2(source / name, target / name)
+        shutil.copy2(source / name, target / name)
     read_manifest(target)
 
 

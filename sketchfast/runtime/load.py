@@ -110,7 +110,13 @@ class RetrievalEncoders:
                 f"modality: expected one of {sorted(self.manifest['encoders'])}, found {modality!r}"
             )
 
-    def _encode(self, modality: Modality, batch: NDArray[np.float32], output: str) -> NDArray[Any]:
+    def encode(
+        self, modality: Modality, batch: NDArray[np.float32], outputs: Sequence[str] = ("embedding",)
+    ) -> dict[str, NDArray[Any]]:
+        """Several outputs of one pass through an encoder: {"embedding": [B, dim], "code": [B, bits/8]}.
+
+        Arguments and errors as :meth:`encode_sketch`.
+        """
         self._check_modality(modality)
         size = self.preprocess.size
         batch = np.asarray(batch)
@@ -119,23 +125,27 @@ class RetrievalEncoders:
                 f"batch: expected float32 [B, 3, {size}, {size}], found {batch.dtype} {list(batch.shape)}"
             )
         available = self.manifest["encoders"][modality]["outputs"]
-        if output not in available:
-            hint = " (fit ITQ before exporting to get codes)" if output == "code" else ""
-            raise ValueError(f"output: this export has {sorted(available)}, found {output!r}{hint}")
+        for output in outputs:
+            if output not in available:
+                hint = " (fit ITQ before exporting to get codes)" if output == "code" else ""
+                raise ValueError(f"output: this export has {sorted(available)}, found {output!r}{hint}")
         if len(batch) == 0:
-            return (
-                np.zeros((0, self.dim), np.float32)
-                if output == "embedding"
-                else np.zeros((0, (self.bits or 0) // 8), np.uint8)
-            )
+            empty: dict[str, NDArray[Any]] = {
+                "embedding": np.zeros((0, self.dim), np.float32),
+                "code": np.zeros((0, (self.bits or 0) // 8), np.uint8),
+            }
+            return {output: empty[output] for output in outputs}
         # Chunks no larger than the largest batch that was verified: an export is only as good as what was checked.
         largest = self.manifest["dims"]["batch"][-1]
         session = self._session(modality)
         parts = [
-            session.run([output], {"image": np.ascontiguousarray(batch[start : start + largest])})[0]
+            session.run(list(outputs), {"image": np.ascontiguousarray(batch[start : start + largest])})
             for start in range(0, len(batch), largest)
         ]
-        return np.concatenate(parts)
+        return {output: np.concatenate([part[i] for part in parts]) for i, output in enumerate(outputs)}
+
+    def _encode(self, modality: Modality, batch: NDArray[np.float32], output: str) -> NDArray[Any]:
+        return self.encode(modality, batch, (output,))[output]
 
     def _session(self, modality: str) -> Any:
         if modality not in self._sessions:

@@ -75,20 +75,36 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> dict[str, Any]:
     return manifest
 
 
-def verify_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
-    """Raises :class:`ManifestError` for the first file that is absent or differs from its entry in ``files``."""
+def verify_files(
+    folder: Path,
+    files: dict[str, dict[str, Any]],
+    record: str = MANIFEST_NAME,
+    remedy: str = "export the model again",
+) -> None:
+    """Raises :class:`ManifestError` for the first file that is absent or differs from its entry in ``files``.
+
+    ``record`` is the file that holds the entries and ``remedy`` what to do; both only word the message.
+    """
     for name, entry in files.items():
         path = folder / name
         if Path(name).name != name:
-            raise ManifestError(f"{folder / MANIFEST_NAME}: file name {name!r} leaves the export folder")
+            raise ManifestError(f"{folder / record}: file name {name!r} leaves the folder")
         if not path.is_file():
-            raise ManifestError(f"{path}: named in {MANIFEST_NAME} but missing; export the model again")
+            raise ManifestError(f"{path}: named in {record} but missing; {remedy}")
         size = path.stat().st_size
         if size != entry["bytes"]:
             raise ManifestError(
-                f"{path}: {size} bytes where {MANIFEST_NAME} says {entry['bytes']}; truncated or replaced"
+                f"{path}: {size} bytes where {record} says {entry['bytes']}; truncated or replaced, {remedy}"
             )
         if sha256_of(path) != entry["sha256"]:
             raise ManifestError(
-                f"{path}: contents differ from what {MANIFEST_NAME} recorded; edited or damaged"
+                f"{path}: contents differ from what {record} recorded; edited or damaged, {remedy}"
             )
+
+
+def is_export(folder: Path) -> bool:
+    """True for a folder that :func:`sketchfast.export` wrote: the only kind that an export may replace."""
+    try:
+        return json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8")).get("format") == FORMAT
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -48,9 +48,11 @@ def exported(tmp_path_factory):
     """One export with codes, shared by the tests that only read it."""
     torch.manual_seed(11)
     model = TinyRetrievalModel(bits=16).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     folder = tmp_path_factory.mktemp("export") / "model"
     result = sketchfast.export(model, "onnx", folder, dims={"batch": (1, 3, 6)})
     assert model.training, "export must leave the model in the mode it was in"
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     return model, result
 
 
@@ -189,6 +191,10 @@ def test_other_models_and_existing_folders_are_refused(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="there"):
         sketchfast.export(TinyRetrievalModel(), "onnx", tmp_path / "there")
+    (tmp_path / "there" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="not an export"):
+        sketchfast.export(TinyRetrievalModel(), "onnx", tmp_path / "there", overwrite=True)
+    assert (tmp_path / "there" / "thesis.txt").exists()
     with pytest.raises(FileNotFoundError, match="nowhere"):
         sketchfast.load(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="batch"):

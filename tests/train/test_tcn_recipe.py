@@ -3,8 +3,10 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import tyro
+from safetensors.torch import load_file
 
 from sketchfast.data.class_pairs import Augmentation, ClassPairs, augment_pairs, normalize
 from sketchfast.models import TCN, load_run
@@ -148,8 +151,8 @@ def test_from_data_to_report_and_again(tmp_path: Path, capsys: pytest.CaptureFix
         recipe.main([*arguments, "2"])
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_two_processes_give_the_curve_of_one(tmp_path: Path, reduction: str) -> None:
+@pytest.mark.parametrize(("reduction", "metric"), [("mean", "sbht"), ("sum", "bht+sr")])
+def test_two_processes_give_the_curve_of_one(tmp_path: Path, reduction: str, metric: str) -> None:
     """Same global batch; batch norm frozen; features gathered for the hardest examples."""
     curves = []
     for processes in (1, 2):
@@ -170,6 +173,8 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path, reduction: str) -> 
                 str(processes),
                 "--model.metric-reduction",
                 reduction,
+                "--model.metric",
+                metric,
                 "--model.freeze-batch-norm",
             ),
             *(("--loop.strategy", "ddp") if processes > 1 else ()),
@@ -246,3 +251,40 @@ def test_augmentation(seed: int) -> None:
     torch.testing.assert_close(
         augment_pairs(one, turn, preprocess)[1], normalize(turned, preprocess), atol=1e-3, rtol=1e-3
     )
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, seed: int) -> None:
+    """SIGKILL at a random step, then resume: every tensor of the final model is the same bit for bit."""
+    kill_after = int(np.random.default_rng(seed).integers(2, 7))
+    settings = [
+        *TINY,
+        "--loop.epochs",
+        "2",
+        "--loop.checkpoint-every",
+        "1",
+        "--loop.threads",
+        "1",
+        "--loop.out",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(RECIPE.parents[1])}
+
+    def start(out: str, *more: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(RECIPE), "demo", *settings, str(tmp_path / out), *more]
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    assert start("whole").wait() == 0
+    victim = start("killed")
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    while victim.poll() is None and not (metrics.exists() and f'"step": {kill_after}' in metrics.read_text()):
+        time.sleep(0.005)
+    victim.kill()
+    assert victim.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (tmp_path / "killed" / "model").exists()
+    assert start("killed", "--loop.resume").wait() == 0
+    whole, killed = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "killed")
+    )
+    assert whole.keys() == killed.keys()
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
