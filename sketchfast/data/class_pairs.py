@@ -1,8 +1,7 @@
 """Training batches of class pairs (a sketch and a photo of the same class) and their augmentation.
 
 Everything random about a pair follows from (seed, epoch, position in the epoch): not from the number of
-processes, of threads, or of batches already served. Uses torch; `sketchfast.data` itself does not import
-this module.
+processes, of threads, or of batches already served. Uses torch; `sketchfast.data` itself does not import this module.
 """
 
 from __future__ import annotations
@@ -72,8 +71,7 @@ class Pixels:
 
 
 class ClassPairs:
-    """Every photo once an epoch (``repeats`` times), each with a random sketch of its class, as the released
-    code.
+    """Every photo once an epoch (``repeats`` times), each with a random sketch of its class, as the released code.
 
     ``batch_size`` counts the pairs of the global batch, over all processes: the result of training does not
     depend on how many there are. The rest of an epoch that fills no batch is dropped.

@@ -8,11 +8,8 @@ from pathlib import Path
 
 from sketchfast.runtime.pictures import EXTENSIONS
 
-ROLES = (
-    "train",
-    "test",
-    "zero",
-)  # seen for training, seen held out, unseen: the suffixes the lists have on disk
+# Suffixes that the lists have on disk: seen for training, seen held out, unseen.
+ROLES = ("train", "test", "zero")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 A pickle can call any importable function, and set attributes on what it names. This unpickler resolves only
 the globals that numpy needs to rebuild arrays, scalars and dtypes (by the module names of numpy 1 and 2) and
-a few builtin types, each through a checked stand-in; any other global is refused by name before it is
-imported.
+a few builtin types, each through a checked stand-in; any other global is refused by name before it is imported.
 """
 
 from __future__ import annotations

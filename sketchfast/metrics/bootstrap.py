@@ -16,9 +16,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """(low, high) of the mean of per_query [Q] under resampling of the queries.
 
-    labels [Q]: given, the statistic is the mean of the class means and queries are resampled inside their
-        class (the
-    classes of a split are fixed, its queries a sample). Without labels it is the mean over queries.
+    labels [Q]: given, the statistic is the mean of the class means and queries are resampled inside their class
+        (the classes of a split are fixed, its queries a sample). Without labels it is the mean over queries.
     NaN values (queries left out) are dropped. Two methods on the same queries are compared by the interval of
     their difference, `bootstrap_interval(a - b)`, which is much narrower than the two intervals apart.
 

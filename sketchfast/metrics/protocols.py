@@ -77,8 +77,7 @@ def class_means(per_query: np.ndarray, labels: np.ndarray) -> dict:
 
 
 def cut_offs(at: Iterable[int | str], argument: str, gallery_size: int) -> tuple[list[str], np.ndarray]:
-    """Names ("all", "100") and values of cut-offs; "all" is the whole gallery. Larger than the gallery:
-    ValueError."""
+    """Names ("all", "100") and values of cut-offs; "all" is the whole gallery. Larger than the gallery: ValueError."""
     names: list[str] = []
     values: list[int] = []
     for k in [at] if isinstance(at, (int, str)) else at:

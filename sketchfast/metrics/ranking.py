@@ -6,16 +6,12 @@ sorted in full on the CPU:
 
 * float scores: the P positives are sorted; each of the G gallery items is then dropped into the gap between
   two positives where it belongs (a table over equal score intervals finds the gap, a bisection settles the
-  few cases it leaves open), and a running sum over the gaps gives the ranks. O(G + P log P) a query instead
-  of O(G log G).
-* Hamming distances: they are small integers, so one counting pass gives the place of every item. O(G + bits)
-  a query.
-* other devices: a stable sort of each block of rows (`ranks_by_sorting`), which is also the definition of the
-  order.
+  few cases it leaves open), and a running sum over the gaps gives the ranks. O(G + P log P) a query instead of O(G log G).
+* Hamming distances: they are small integers, so one counting pass gives the place of every item. O(G + bits) a query.
+* other devices: a stable sort of each block of rows (`ranks_by_sorting`), which is also the definition of the order.
 
 The order is (score from high to low, gallery index) for scores and (distance, gallery index) for distances,
-so a ranking with ties does not depend on the sort used. Scores are compared exactly as given, in their own
-precision.
+so a ranking with ties does not depend on the sort used. Scores are compared exactly as given, in their own precision.
 
 Ranks travel as one flat int32 array, query after query, with `offsets` [B+1] marking the parts.
 """
@@ -245,11 +241,11 @@ def ranks_by_sorting(scores: torch.Tensor, positives: Positives, rows: slice, de
 def average_precision(
     ranks: np.ndarray, offsets: np.ndarray, cut_offs: np.ndarray, interpolated: bool, denominator: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """AP at each cut-off and the hits inside it, both float64 [B, len(cut_offs)], from ranks and their
-    offsets.
+    """AP at each cut-off and the hits inside it, both float64 [B, len(cut_offs)], from ranks and their offsets.
 
-    With precision p_j = j / r_j at the j-th hit, AP@k = sum over r_j <= k of p_j (or of max over j <= l, r_l
-    <= k of p_l when interpolated) over min(k, P), P, or the hits in the top k. No hit gives 0.
+    With precision p_j = j / r_j at the j-th hit, AP@k = sum over r_j <= k of p_j
+    (or of max over j <= l, r_l <= k of p_l when interpolated) over min(k, P), P, or the hits in the top k.
+    No hit gives 0.
     """
     rows = len(offsets) - 1
     ap = np.zeros((rows, len(cut_offs)))

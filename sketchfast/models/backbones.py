@@ -225,8 +225,7 @@ def _read_state_dict(path: str) -> dict[str, Tensor]:
 
 
 class ConditionalSqueezeExcitation(nn.Module):
-    """Squeeze-excitation whose gate also sees the modality (CSE, Lu et al. 2018, used by SAKE and TCN's
-    table 3).
+    """Squeeze-excitation whose gate also sees the modality (CSE, Lu et al. 2018, used by SAKE and TCN's table 3).
 
     The squeezed vector is extended by one number, 0 for a sketch and 1 for a photo, before the first layer.
     The added column starts at zero, so pretrained SE weights give the SE network exactly.

@@ -36,8 +36,7 @@ def discrimination_loss(
     sketch_logits, photo_logits: O^C of each modality, [B, classes]. labels: int64 [B].
     distilled_logits: O^T of the photos, [B, teacher classes]; teacher_logits: the frozen teacher's logits
     for the same photos. Both or neither; without them the second term is left out.
-    sketch_weight: weight of the sketches' classification against the photos' (table 4's ratios 0.1:1, 1:1,
-    10:1).
+    sketch_weight: weight of the sketches' classification against the photos' (table 4's ratios 0.1:1, 1:1, 10:1).
 
     The mean of eq. 9 is taken within each modality and the two means are added, as the released code does.
     """

@@ -9,8 +9,7 @@ Procrustes: R maximises tr(R^T V^T B)).
 
 The released code of TCN differs in three ways, which `variant="tcn"` keeps:
 * it decomposes B^T V = P S Q^T and takes R = Q^T P^T where the solution is Q P^T: numpy returns the
-  transposed right factor, MATLAB does not. Its R is orthogonal but not the Procrustes solution, so the loss
-  hardly falls;
+  transposed right factor, MATLAB does not. Its R is orthogonal but not the Procrustes solution, so the loss hardly falls;
 * it fits on the test queries (that is the caller's choice of features to fit on);
 * it centres queries and gallery each by its own mean: `encode(features, own_mean=True)`.
 """
@@ -26,12 +25,11 @@ VARIANTS = ("itq", "tcn")
 
 
 class ITQ:
-    """bits: code length, a multiple of 8 up to the embedding's dimension. iterations: turns of the
-    alternation.
+    """bits: code length, a multiple of 8 up to the embedding's dimension. iterations: turns of the alternation.
 
     seed: of the initial rotation; None is 0, or for "tcn" the number of iterations, as in the released code.
-    After `fit`: mean float32 [D] and projection float32 [D, bits] = PCA @ rotation,
-    so that transform(x) = (x - mean) @ projection.
+    After `fit`: mean float32 [D] and projection float32 [D, bits] = PCA @ rotation, so that
+    transform(x) = (x - mean) @ projection.
     """
 
     def __init__(
@@ -99,9 +97,8 @@ class ITQ:
     def transform(self, features: np.ndarray, *, own_mean: bool = False) -> np.ndarray:
         """[N, D] -> float32 [N, bits], the values whose signs are the code.
 
-        own_mean: centre by the mean of `features` instead of the fitted mean. The released code of TCN does
-            so for
-        the gallery; a code then depends on the company it is encoded in, so it is no use for an index.
+        own_mean: centre by the mean of `features` instead of the fitted mean. The released code of TCN does so
+            for the gallery; a code then depends on the company it is encoded in, so it is no use for an index.
         """
         x = _checked(features, len(self.mean)).astype(np.float32)
         mean = x.mean(axis=0, dtype=np.float64).astype(np.float32) if own_mean else self.mean
@@ -112,8 +109,7 @@ class ITQ:
         return np.packbits(self.transform(features, own_mean=own_mean) > 0, axis=1, bitorder="little")
 
     def quantization_loss(self, features: np.ndarray) -> float:
-        """Mean over features of the squared distance between values and their corner, |b - v|^2 with b =
-        +-1."""
+        """Mean over features of the squared distance between values and their corner, |b - v|^2 with b = +-1."""
         values = self.transform(features).astype(np.float64)
         return float(np.mean(np.sum((np.where(values > 0, 1.0, -1.0) - values) ** 2, axis=1)))
 
@@ -151,8 +147,7 @@ class ITQ:
 
 def initial_rotation(bits: int, seed: int) -> np.ndarray:
     """float64 [bits, bits]: the left singular vectors of a Gaussian matrix."""
-    # RandomState's stream is frozen for ever, which default_rng's is not; a seed means the same codes in ten
-    # years
+    # RandomState's stream is frozen for ever, which default_rng's is not; a seed means the same codes in ten years
     return np.linalg.svd(np.random.RandomState(seed).randn(bits, bits))[0]
 
 

@@ -1,5 +1,4 @@
-"""Line charts as inline SVG. Colours come from the page's CSS variables, so a chart follows light and dark
-mode."""
+"""Line charts as inline SVG. Colours come from the page's CSS variables, so a chart follows light and dark mode."""
 
 import math
 from collections.abc import Sequence

@@ -1,8 +1,6 @@
-"""Model checkpoints: a folder with `model.safetensors` and `metadata.json`. Reading one never runs code from
-it.
+"""Model checkpoints: a folder with `model.safetensors` and `metadata.json`. Reading one never runs code from it.
 
-metadata.json: {"class", "config", "class_names", "preprocess", "versions", "sha256": {file: hex}, "aliases",
-...}.
+metadata.json: {"class", "config", "class_names", "preprocess", "versions", "sha256": {file: hex}, "aliases", ...}.
 """
 
 import contextlib
@@ -51,8 +49,7 @@ def load_model(
 
     models: the class expected, which has a classmethod `from_metadata(metadata) -> model`; or a dict of such
         functions by class name where several classes are welcome.
-    ValueError: another class (both are named), tensors missing, unexpected or of another shape (named), a
-    damaged file.
+    ValueError: another class (both are named), tensors missing, unexpected or of another shape (named), a damaged file.
     """
     path = Path(path)
     metadata = read_metadata(path)
@@ -145,8 +142,7 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def read_tensors(file: Path, expected_sha256: str | None) -> dict[str, Tensor]:
-    """Tensors of a safetensors file whose content must have the given hash. ValueError names a damaged
-    file."""
+    """Tensors of a safetensors file whose content must have the given hash. ValueError names a damaged file."""
     if not file.is_file():
         raise FileNotFoundError(f"{file}: missing from the checkpoint")
     found = sha256(file)
@@ -168,8 +164,7 @@ def sha256(file: Path) -> str:
 
 @contextlib.contextmanager
 def publishing(path: Path, *, needed: int, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well; a full disk leaves what was at `path`
-    untouched.
+    """A temporary folder that becomes `path` when the block ends well; a full disk leaves what was at `path` untouched.
 
     needed: bytes about to be written; checked first, since failing late wastes the time of writing."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,16 +9,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Inside the `with` block the first SIGINT or SIGTERM sets `.signal_name`; a second one acts as it always
-    does."""
+    """Inside the `with` block the first SIGINT or SIGTERM sets `.signal_name`; a second one acts as it always does."""
 
     def __init__(self) -> None:
         self.signal_name: str | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Python delivers signals to the main thread only; elsewhere (a notebook's worker) runs stop in other
-        # ways.
+        # Python delivers signals to the main thread only; elsewhere (a notebook's worker) runs stop in other ways.
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._previous[number] = signal.signal(number, self._on_signal)

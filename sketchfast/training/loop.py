@@ -1,5 +1,4 @@
-"""fit(): the training loop. It reads from top to bottom: prepare, epochs, one optimizer step, validate,
-save."""
+"""fit(): the training loop. It reads from top to bottom: prepare, epochs, one optimizer step, validate, save."""
 
 import dataclasses
 import math
@@ -41,8 +40,7 @@ def fit(
     resume_command: shown when a signal interrupts the run.
 
     FileExistsError: `out` holds a run and resume is off. ValueError: another config, uneven batches, bad
-    settings. FloatingPointError: the loss is no longer finite. OSError: the disk is full; earlier checkpoints
-    are intact."""
+    settings. FloatingPointError: the loss is no longer finite. OSError: the disk is full; earlier checkpoints are intact."""
     check(config)
     if task.mode not in ("max", "min"):
         raise ValueError(f'task {task.name!r}: mode must be "max" or "min", found {task.mode!r}')
@@ -118,8 +116,7 @@ class _Run:
         self.loss_sum = torch.tensor(self.counters.loss_sum, dtype=torch.float64, device=self._sum_device())
         self.history: History | None = None
 
-    # ---- the run
-    # -------------------------------------------------------------------------------------------------
+    # ---- the run -----------------------------------------------------------------------------------------
 
     def run(self, stop: StopRequest, resume_command: str | None) -> FitResult:
         counters, config = self.counters, self.config
@@ -201,8 +198,7 @@ class _Run:
     def _optimizer_step(
         self, batches: Iterator[Any], size: int, epoch: int
     ) -> tuple[dict[str, Tensor], float]:
-        """One optimizer step from `size` batches -> (mean of what the task returned over them, learning
-        rate)."""
+        """One optimizer step from `size` batches -> (mean of what the task returned over them, learning rate)."""
         seed, step, rank = self.config.seed, self.counters.step, self.fabric.global_rank
         sums: dict[str, Tensor] = {}
         for micro_batch in range(size):
@@ -293,12 +289,10 @@ class _Run:
             f"epoch {counters.epochs_done}/{self.config.epochs}  loss {loss:.4g}  {shown}{mark}"
         )
 
-    # ---- starting and resuming
-    # -----------------------------------------------------------------------------------
+    # ---- starting and resuming ---------------------------------------------------------------------------
 
     def _open_folder(self, full_config: dict[str, Any], may_change: tuple[str, ...]) -> bool:
-        """Create or check the run folder (rank 0; every process raises what it met) -> whether there is state
-        to restore."""
+        """Create or check the run folder (rank 0; every process raises what it met) -> whether there is state to restore."""
 
         def open_folder() -> bool:
             if self.folder.holds_a_run():
@@ -334,8 +328,7 @@ class _Run:
             self.folder.point(self.folder.best, counters.best)
 
     def _save(self, name: str) -> None:
-        """Publish a checkpoint, then point `last` (and `best`) at it, then drop old ones: a crash in between
-        loses nothing."""
+        """Publish a checkpoint, then point `last` (and `best`) at it, then drop old ones: a crash in between loses nothing."""
         counters = self.counters
         counters.loss_sum = mean_over(self.fabric, self.loss_sum)
         self._require_finite({"loss": counters.loss_sum})
@@ -358,8 +351,7 @@ class _Run:
 
         on_main(self.fabric, save)
 
-    # ---- small things
-    # ---------------------------------------------------------------------------------------
+    # ---- small things ------------------------------------------------------------------------------------
 
     def _agree_to_stop(self, stop: StopRequest, now: bool = False) -> str | None:
         """A signal reaches processes at different steps; all must stop after the same one. Asking costs a
@@ -371,7 +363,7 @@ class _Run:
         stopping = any_of(self.fabric, stop.signal_name is not None)
         return (stop.signal_name or "another process") if stopping else None
 
-    # --------------------------------------------------------------------------------------------
+    # ------------------------------------------------------------------------------------------------------
 
     def _mean_loss(self) -> float:
         """Mean loss of the epoch so far, over processes too."""

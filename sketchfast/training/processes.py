@@ -11,8 +11,7 @@ T = TypeVar("T")
 
 
 def mean_over(fabric: Fabric, value: Tensor) -> float:
-    """Mean of a scalar over processes; the tensor itself is left alone (Fabric's reduction works in
-    place)."""
+    """Mean of a scalar over processes; the tensor itself is left alone (Fabric's reduction works in place)."""
     return float(cast(Tensor, fabric.all_reduce(value.detach().clone(), reduce_op="mean")))
 
 

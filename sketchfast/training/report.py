@@ -1,8 +1,6 @@
-"""A run as one HTML file: curves, metric tables, retrieval grids, config and versions. Self-contained: it can
-be mailed.
+"""A run as one HTML file: curves, metric tables, retrieval grids, config and versions. Self-contained: it can be mailed.
 
-Every text is escaped by the template engine: class names and file names come from data sets of unknown
-origin."""
+Every text is escaped by the template engine: class names and file names come from data sets of unknown origin."""
 
 import base64
 import io
@@ -45,8 +43,7 @@ class TextSection:
 
 @dataclass
 class TableSection:
-    """A table. Cells: text, numbers, `Interval` (drawn with a whisker on its column's scale), or None (a
-    dash).
+    """A table. Cells: text, numbers, `Interval` (drawn with a whisker on its column's scale), or None (a dash).
 
     highlight: rows to emphasise, such as the trained model among chance, untrained and baseline."""
 
@@ -90,8 +87,7 @@ class CurveSection:
 
 @dataclass
 class RetrievalRow:
-    """One query and its best results in order. Images uint8 [H, W, 3]; `right` and `captions` go with
-    `results`."""
+    """One query and its best results in order. Images uint8 [H, W, 3]; `right` and `captions` go with `results`."""
 
     query: np.ndarray
     caption: str
@@ -184,8 +180,7 @@ def write_report(
 
 
 def history_sections(records: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Charts of every number in a run's history: losses (raw and smoothed), learning rate, validation
-    metrics."""
+    """Charts of every number in a run's history: losses (raw and smoothed), learning rate, validation metrics."""
     charts = []
     train = [record for record in records if record["kind"] == "train"]
     names = [name for name in _names(train) if name != "lr"]
@@ -236,8 +231,7 @@ def _cell(cell: Any, section: TableSection, column: int) -> Any:
 
 
 def _interval(cell: Interval, column: Sequence[Any]) -> Markup:
-    """The numbers, and a whisker from 0 to the column's largest value, so that rows can be compared by
-    eye."""
+    """The numbers, and a whisker from 0 to the column's largest value, so that rows can be compared by eye."""
     tops = [
         other.high if isinstance(other, Interval) else other
         for other in column

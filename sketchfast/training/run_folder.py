@@ -1,9 +1,11 @@
 """The folder of one run: what is in it, what may differ when it is resumed, which checkpoints are kept.
 
-config.json        the resolved config            versions.json   one entry per launch: versions, command,
-hardware metrics.jsonl      every logged number            tensorboard/    the same for TensorBoard
-checkpoints/       step-00000120/ epoch-0003/ ...  each complete: model, metadata, training state
-checkpoints/last   checkpoints/best                symbolic links into it, replaced in one atomic step
+config.json       the resolved config
+versions.json     one entry per launch: versions, command, hardware
+metrics.jsonl     every logged number
+tensorboard/      the same for TensorBoard
+checkpoints/      step-00000120/, epoch-0003/, ...: each complete, with model, metadata and training state
+checkpoints/last  and checkpoints/best: symbolic links into it, replaced in one atomic step
 """
 
 import contextlib
@@ -48,8 +50,7 @@ class RunFolder:
         return self.checkpoints / "best"
 
     def holds_a_run(self) -> bool:
-        """Whether anything would be lost by starting anew: a launch that failed at once leaves only
-        settings."""
+        """Whether anything would be lost by starting anew: a launch that failed at once leaves only settings."""
         return self.last.exists() or (self.metrics_file.exists() and self.metrics_file.stat().st_size > 0)
 
     def check_config(self, config: Mapping[str, Any], may_change: Iterable[str]) -> list[str]:
@@ -141,13 +142,11 @@ def launch_record(processes: int) -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """Commit of the source tree sketchfast runs from, "+changes" if it is modified; None outside a git
-    checkout."""
+    """Commit of the source tree sketchfast runs from, "+changes" if it is modified; None outside a git checkout."""
     package = Path(__file__).resolve().parents[1]
     git = ["git", "-C", str(package)]
     try:
-        # Only a checkout of sketchfast itself counts: an installed package may lie inside somebody else's
-        # repository.
+        # Only a checkout of sketchfast itself counts: an installed package may lie inside somebody else's repository.
         tracked = subprocess.run(
             [*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, timeout=10
         )

@@ -1,8 +1,7 @@
 """Where every random number of a run comes from.
 
 No stream of random numbers runs on from step to step. Each is started anew from the run's seed and the place
-where it is used (epoch, step, process), so a run that resumes at step s draws what the uninterrupted run drew
-at step s."""
+where it is used (epoch, step, process), so a run that resumes at step s draws what the uninterrupted run drew at step s."""
 
 import random
 
@@ -19,8 +18,7 @@ def stream_seed(*place: int) -> int:
 
 
 def reseed_global(seed: int) -> None:
-    """Start Python's, numpy's and torch's global generators (all devices) anew, for code that draws from
-    them: dropout."""
+    """Start Python's, numpy's and torch's global generators (all devices) anew, for code that draws from them: dropout."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002 (other people's code draws from it)
     torch.manual_seed(seed)

@@ -26,8 +26,7 @@ class StepContext:
     micro_batch: index within the accumulation window, 0 when nothing is accumulated.
     generator: CPU torch.Generator seeded by (seed, step, micro_batch, rank): differs between processes.
     shared_generator: the same without rank: equal in every process. For numbers that must equal those of a
-        single-process run with the same global batch: draw for the whole global batch, then take
-        `local_slice(n)`.
+        single-process run with the same global batch: draw for the whole global batch, then take `local_slice(n)`.
     Both generators live on the CPU on every device; draw there and move, so that all devices see the same
     numbers. torch's global generators are reseeded from (seed, step, micro_batch, rank) before every call.
     """
@@ -53,8 +52,7 @@ class StepContext:
         return self.fabric.device
 
     def local_slice(self, count: int) -> slice:
-        """Where this process's `count` items lie in the global batch (processes in order of rank, equal
-        counts)."""
+        """Where this process's `count` items lie in the global batch (processes in order of rank, equal counts)."""
         return slice(self.rank * count, (self.rank + 1) * count)
 
     def all_gather(self, tensor: Tensor) -> Tensor:
@@ -76,8 +74,7 @@ def step_generator(seed: int, step: int, micro_batch: int, kind: int, rank: int 
 
 
 class Task(Protocol):
-    """A recipe, as the loop sees it. Subclass it and set the four attributes; methods with a body are
-    optional.
+    """A recipe, as the loop sees it. Subclass it and set the four attributes; methods with a body are optional.
 
     model: the module that is trained and saved. It decides itself what stays frozen (requires_grad, and an
         overridden `train()` for batch norm); the loop calls `train()` before training and `eval()` around
@@ -101,28 +98,23 @@ class Task(Protocol):
 
     @abstractmethod
     def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
-        """This process's batches of one epoch: an iterable with len(), of CPU tensors in dicts, tuples or
-        dataclasses.
+        """This process's batches of one epoch: an iterable with len(), of CPU tensors in dicts, tuples or dataclasses.
 
         start_step: number of batches to leave out at the front without loading them (resuming); the rest must
         be what it would have been. len() with start_step=0 must be the same in every epoch and process, and
         counts batches, of which `LoopConfig.accumulate` make one optimizer step. Keep batches of equal size
         (drop the rest of an epoch): means over unequal batches are not the mean over the whole. With `world`
-        processes, give each 1/world of the same global batch if results should not depend on the number of
-        processes."""
+        processes, give each 1/world of the same global batch if results should not depend on the number of processes."""
 
     @abstractmethod
     def training_step(self, batch: Any, step: int, context: StepContext) -> Mapping[str, Tensor]:
-        """Scalar tensors by name; "loss" is differentiated, the others are only logged. The batch is on the
-        device.
+        """Scalar tensors by name; "loss" is differentiated, the others are only logged. The batch is on the device.
 
-        step is `context.step`. The loop divides the loss by the number of batches that make up the optimizer
-        step."""
+        step is `context.step`. The loop divides the loss by the number of batches that make up the optimizer step."""
 
     @abstractmethod
     def validate(self, fabric: Fabric, epoch: int) -> Mapping[str, float]:
-        """Metrics after an epoch; must hold `monitor`. Runs without gradients, in every process; rank 0's
-        result counts.
+        """Metrics after an epoch; must hold `monitor`. Runs without gradients, in every process; rank 0's result counts.
 
         Use `self.model` (in eval mode, on `fabric.device`) under `fabric.autocast()`."""
 
@@ -135,8 +127,7 @@ class Task(Protocol):
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def prepare(self, device: torch.device) -> None:
-        """Called once before training: move what is not part of the model (a frozen teacher, tables) to the
-        device."""
+        """Called once before training: move what is not part of the model (a frozen teacher, tables) to the device."""
         return None
 
     def state(self) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""Nested state (an optimizer's, a scheduler's) as safetensors plus JSON: nothing in a checkpoint can run
-code."""
+"""Nested state (an optimizer's, a scheduler's) as safetensors plus JSON: nothing in a checkpoint can run code."""
 
 from typing import Any
 
@@ -7,16 +6,14 @@ from torch import Tensor
 
 
 def flatten(tree: Any, prefix: str) -> tuple[Any, dict[str, Tensor]]:
-    """Nested dicts (str or int keys), lists, tuples, tensors, numbers, strings, None -> (JSON-able structure,
-    tensors by path).
+    """Nested dicts (str or int keys), lists, tuples, tensors, numbers, strings, None -> (JSON-able structure, tensors by path).
 
     TypeError names the path of anything else."""
     tensors: dict[str, Tensor] = {}
 
     def walk(node: Any, path: str) -> Any:
         if isinstance(node, Tensor):
-            # A copy: safetensors refuses tensors that share memory, and the loop may go on changing the
-            # original.
+            # A copy: safetensors refuses tensors that share memory, and the loop may go on changing the original.
             tensors[path] = node.detach().to("cpu", copy=True).contiguous()
             return {"tensor": path}
         if node is None or isinstance(node, bool | int | float | str):
@@ -51,8 +48,7 @@ def unflatten(structure: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def split_aliases(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name -> (each storage once, {other name: kept name}): weights that two modules share are
-    saved once."""
+    """Tensors by name -> (each storage once, {other name: kept name}): weights that two modules share are saved once."""
     kept: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}

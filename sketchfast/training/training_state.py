@@ -1,5 +1,4 @@
-"""Everything a run needs to go on, beside the model: optimizer, precision scaler, counters, random state, the
-task's extras.
+"""Everything a run needs to go on, beside the model: optimizer, precision scaler, counters, random state, the task's extras.
 
 Files in the checkpoint folder: `training.safetensors` (tensors by path) and `training.json` (structure,
 SHA-256). The learning-rate schedule is a function of the step, and random numbers of (seed, step), so both
@@ -30,8 +29,7 @@ def save(
     counters: dict[str, Any],
     metadata: dict[str, Any],
 ) -> None:
-    """Write a complete checkpoint folder, atomically. OSError(ENOSPC) on a full disk, with earlier ones
-    intact."""
+    """Write a complete checkpoint folder, atomically. OSError(ENOSPC) on a full disk, with earlier ones intact."""
     tree = {
         "optimizer": optimizer.state_dict(),
         "precision": fabric.strategy.precision.state_dict(),

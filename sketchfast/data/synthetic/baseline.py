@@ -61,8 +61,7 @@ def _ink_box(ink: NDArray[np.float32]) -> tuple[float, float, float, float]:
 def nearest_pixel_baseline(
     split: ZeroShotSplit, size: int = 16, *, centre: bool = True
 ) -> NDArray[np.float32]:
-    """Scores [Q, G], higher = nearer: correlation of blurred sketch ink with blurred photo edges, size x
-    size pixels.
+    """Scores [Q, G], higher = nearer: correlation of blurred sketch ink with blurred photo edges, size x size pixels.
 
     centre: first crop both to where their ink lies (mean +- 2 standard deviations). The mirror image of
     the query is tried too and the better of the two counts. Nothing is trained.

@@ -15,8 +15,7 @@ from .parameters import mix
 from .semantics import semantic_vector
 from .world import Instance
 
-# Each has relatives among the seen: cow and dog for horse, bicycle for motorbike, cup for teapot, apple
-# for pear...
+# Each has relatives among the seen: cow and dog for horse, bicycle for motorbike, cup for teapot, apple for pear...
 DEFAULT_UNSEEN: tuple[str, ...] = (
     "horse", "rabbit", "bus", "motorbike", "helicopter", "teapot", "chair", "pear",
 )  # fmt: skip
@@ -26,8 +25,7 @@ OTHER_DRAWERS = 24
 
 
 class SyntheticImageSet(ImageSet):
-    """Renders on the fly. The ids are those of the instances; a sketch's drawer is appended
-    ("cat/0-000012-d5").
+    """Renders on the fly. The ids are those of the instances; a sketch's drawer is appended ("cat/0-000012-d5").
 
     instances: one per item, whose category is in `names`. drawers: one per item for sketches, None for
     photos. size: side of the images that `load` returns, in pixels.
@@ -86,8 +84,7 @@ def zero_shot(
     held_out_per_class instances give held-out sketches. Unseen classes: query_per_class instances give
     one query sketch each, the following gallery_per_class other instances one gallery photo each, so no
     query's own photo is in the gallery. Held-out and query sketches come from drawers that drew no
-    training sketch. Raises ValueError for an unknown category, repeats, no seen class left, or a count
-    below 1.
+    training sketch. Raises ValueError for an unknown category, repeats, no seen class left, or a count below 1.
     """
     for option, value in (
         ("train_per_class", train_per_class), ("held_out_per_class", held_out_per_class),
