@@ -112,8 +112,8 @@ SKETCHFAST_AMX inline void gather_words(const uint8_t* codes, int64_t valid, int
   words[1] = _mm512_load_si512(plain + 8);
 }
 
-// Code tiles [block of 16][word][16 rows][64] of `count` codes, padded to whole steps: set bits become +1, clear bits
-// -1.
+// Code tiles [block of 16][word][16 rows][64] of `count` codes, padded to whole steps: a set bit becomes +1, a clear
+// one -1.
 SKETCHFAST_AMX void widen_codes(const uint8_t* codes, int64_t count, int64_t bytes, int words, int8_t* tiles) {
   const __m512i one = _mm512_set1_epi8(1);
   const __m512i minus_one = _mm512_set1_epi8(-1);

@@ -1,20 +1,19 @@
 // hamming_topk: the k nearest codes of each query, exactly, ordered by (distance, id).
 //
 //   1 count a sample   counts over every sample_step-th group of codes
-//   2 select           limit[q] = the sample's k-th smallest distance. Among all codes the k-th smallest is no larger,
-//   so
-//                      the limit is safe whatever the data: at worst it is loose, which costs time, not correctness
+//   2 select           limit[q] = the sample's k-th smallest distance. Among all codes the k-th smallest is no
+//                      larger, so the limit is safe whatever the data: at worst it is loose, which costs time, not
+//                      correctness
 //   3 count            codes within the limit, per query, distance and unit
-//   4 select           limit[q] = the k-th smallest distance itself; counts become output positions (exclusive sums
-//   over
-//                      distance, then unit)
-//   5 place            every code within the limit goes to its position; positions beyond k (ties with large ids) are
-//   dropped
+//   4 select           limit[q] = the k-th smallest distance itself; counts become output positions (exclusive
+//                      sums over distance, then unit)
+//   5 place            every code within the limit goes to its position; positions beyond k (ties with large ids)
+//                      are dropped
 //
 // Every position 0..k-1 is written exactly once, so the result depends neither on the order of blocks nor on what the
 // output held. Cost: two readings of the database and 2 * 2W POPC per pair, plus the sample. Without steps 1 and 2
-// every pair would pass through step 3's shared-memory counters; with a sample of 4 sqrt(kN) codes about sqrt(kN) / 4
-// do.
+// every pair would pass through step 3's shared-memory counters; with a sample of 4 sqrt(kN) codes only about
+// sqrt(kN) / 4 do.
 //
 // Compiled, and run through the CPU emulation of tests/cuda; not yet executed on a GPU.
 #include <cmath>

@@ -1,12 +1,11 @@
 // Counting and placing: the two passes of hamming_topk over the database.
 //
-//   position(q, j) = #{i : d(q,i) < d(q,j)}  +  #{i < j : d(q,i) = d(q,j)}          (a stable counting sort by
-//   distance)
+//   position(q, j) = #{i : d(q,i) < d(q,j)}  +  #{i < j : d(q,i) = d(q,j)}
 //
-// and the k smallest positions are the answer. Codes are cut into units of consecutive ids, so the position is the sum
-// of three counts: codes of smaller distance anywhere, codes of this distance in earlier units, earlier ones in this
-// unit. The first two come from hamming_topk.cu as counts[q][d][u]; the last one is kept while a warp walks through its
-// unit.
+// (a stable counting sort by distance); the k smallest positions are the answer. Codes are cut into units of
+// consecutive ids, so the position is the sum of three counts: codes of smaller distance anywhere, codes of this
+// distance in earlier units, earlier ones in this unit. The first two come from hamming_topk.cu as counts[q][d][u];
+// the last one is kept while a warp walks through its unit.
 //
 // Both passes are the same walk. For each group of codes, in registers, a warp first asks per query whether any
 // distance is within the query's limit (the filter: xor, POPC, compare, in any order, no bounds to check); only for
