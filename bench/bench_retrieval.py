@@ -16,13 +16,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,7 @@ import numpy as np
 import pytest
 import torch
 
-from sketchfast.atomic import write_json
+from bench.results_file import CPUS, write_results
 from sketchfast.metrics import evaluate_retrieval
 from sketchfast.ops import hamming_cdist
 
@@ -41,7 +38,6 @@ NUM_QUERIES, NUM_GALLERY, CLASSES = 1_522 if QUICK else 15_229, 17_101, 25
 DIMENSIONS, BITS = 64, 64
 ROUNDS, SAMPLE = 3, 60  # queries of the peer before each round
 TARGET, MEMORY_TARGET_MB = 10.0, 1000
-CPUS = len(os.sched_getaffinity(0))
 
 MEMORY_PROBE = """
 import json, sys
@@ -131,27 +127,7 @@ def results() -> Iterator[list[dict[str, Any]]]:
     yield rows
     if QUICK or len(rows) < 2 * 2 * len({1, CPUS}):
         return
-    here = Path(__file__).resolve().parent
-    with open("/proc/cpuinfo") as lines:
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    device = "-".join(f"{model} {CPUS} cores".lower().replace("(r)", "").split())
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    packages = ("torch", "numpy", "numba", "scikit-learn")
-    (here / "results").mkdir(exist_ok=True)
-    write_json(
-        here / "results" / f"retrieval--{device}.json",
-        {
-            "op": "retrieval",
-            "device": f"{model}, {CPUS} cores",
-            "date": datetime.now(UTC).date().isoformat(),
-            "commit": commit,
-            "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-            "load_average": round(os.getloadavg()[0], 1),
-            "rows": rows,
-        },
-    )
+    write_results("retrieval", rows, ("torch", "numpy", "numba", "scikit-learn"))
 
 
 @pytest.mark.parametrize("threads", sorted({1, CPUS}))
