@@ -106,8 +106,9 @@ def sharing() -> str:
         for split, summary in result["data"].items():
             rows = [row for row in result["rows"] if row["split"] == split and row["protocol"] == "sklearn"]
             parts.append(f"`{split}`:\n\n```\n{summary}\n```\n\n" + _sharing_table(rows))
+        seeds = ", ".join(map(str, sorted({row["seed"] for row in result["rows"]})))
         parts.append(
-            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds 0, 1, 2 of training, the same data. "
+            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds {seeds} of training, the same data. "
             f"torch {result['versions']['torch']}, commit {result['commit']}, {result['date']}."
         )
     return "\n\n".join(parts)

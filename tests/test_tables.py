@@ -1,0 +1,83 @@
+"""The tables of README.md and train/README.md are those that bench/results/*.json give."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def check(root: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(root / "bench" / "tables.py"), "--check"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of all that tables.py reads."""
+    for page in ("README.md", "train/README.md"):
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / page, tmp_path / page)
+    shutil.copytree(ROOT / "bench", tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_tables_equal_the_results() -> None:
+    done = check(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_number_changed_in_the_page_is_found(checkout: Path) -> None:
+    assert check(checkout).returncode == 0
+    page = checkout / "README.md"
+    before = page.read_text()
+    after = before.replace("| 1024 | 10 | 1 | ", "| 1024 | 10 | 1 | 9", 1)
+    assert after != before
+    page.write_text(after)
+    done = check(checkout)
+    assert done.returncode == 1
+    assert done.stdout.startswith("stale tables in README.md:")
+    assert page.read_text() == after, "--check must write nothing"
+
+
+def test_number_changed_in_the_results_is_found(checkout: Path) -> None:
+    path = next((checkout / "bench" / "results").glob("retrieval--*.json"))
+    result = json.loads(path.read_text())
+    result["rows"][0]["seconds"] += 1
+    path.write_text(json.dumps(result))
+    done = check(checkout)
+    assert done.returncode == 1
+    assert done.stdout.startswith("stale tables in README.md:")
+
+
+def test_seeds_of_the_sharing_table_come_from_the_results(checkout: Path) -> None:
+    for path in (checkout / "bench" / "results").glob("tcn-sharing--*.json"):
+        path.unlink()
+    rows = [
+        {
+            "split": "zeroshot1",
+            "sharing": "soft",
+            "seed": seed,
+            "protocol": "sklearn",
+            "method": "TCN",
+            "code": "real",
+            "searched": "unseen",
+            "values": {"mAP@all": 0.5},
+        }
+        for seed in (7, 3)
+    ]
+    result = {
+        "data": {"zeroshot1": "a few classes"},
+        "rows": rows,
+        "versions": {"torch": "2"},
+        "commit": "abc",
+        "date": "today",
+    }
+    (checkout / "bench" / "results" / "tcn-sharing--cpu.json").write_text(json.dumps(result))
+    subprocess.run([sys.executable, str(checkout / "bench" / "tables.py")], check=True, timeout=120)
+    assert "; seeds 3, 7 of training" in (checkout / "train" / "README.md").read_text()
+    assert check(checkout).returncode == 0
