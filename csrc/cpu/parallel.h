@@ -5,6 +5,10 @@
 // callers ask for few threads when the work is small (threads_for).
 #pragma once
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -19,6 +23,11 @@ namespace sketchfast::cpu {
 // 0 or less means every core this process may run on.
 inline int resolve_threads(int num_threads) {
   if (num_threads > 0) return num_threads;
+#ifdef __linux__
+  cpu_set_t cores;
+  // Fails where the machine has more cores than a cpu_set_t can hold.
+  if (sched_getaffinity(0, sizeof(cores), &cores) == 0) return std::max(1, CPU_COUNT(&cores));
+#endif
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
