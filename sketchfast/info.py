@@ -86,10 +86,8 @@ def _module_state(name: str, origin: str | None) -> str:
 
     try:
         if name == "_core":
-            core = _native.load_core()
-            return f"loads from {origin}" + (
-                f"; {core.description()}" if hasattr(core, "description") else ""
-            )
+            paths = ", ".join(_native.load_core().hamming_paths())
+            return f"loads from {origin}; Hamming search with {paths}"
         import torch
 
         if name == "_C_cuda" and torch.version.cuda is None:

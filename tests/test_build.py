@@ -167,6 +167,7 @@ def test_info_text_holds_what_a_report_needs() -> None:
     assert f"torch          {metadata.version('torch')}" in text
     assert "CUDA kernels   " in text
     assert "DOES NOT LOAD" not in text
+    assert f"; Hamming search with {', '.join(_native.load_core().hamming_paths())}\n" in text
 
 
 def test_command_line_runs_as_a_module() -> None:

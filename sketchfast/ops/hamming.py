@@ -1,8 +1,8 @@
 """Exact Hamming search over packed binary codes, and the packing.
 
 Codes are uint8 [rows, bits/8] with 8 to 1024 bits, a multiple of 8, the first bit lowest in the first byte. CPU and CUDA
-give the same bits. Results are integers, so nothing here carries a gradient. Kernels: csrc/cpu/hamming.cpp,
-csrc/cuda/hamming.cu; definitions: sketchfast/reference/hamming.py.
+give the same bits. Results are integers, so nothing here carries a gradient. Kernels: hamming*.cpp and pack_bits.cpp in
+csrc/cpu, hamming_{topk,walk,cdist}.cu and pack_bits.cu in csrc/cuda; definitions: sketchfast/reference/hamming.py.
 """
 
 import operator
