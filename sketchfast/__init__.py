@@ -1,4 +1,4 @@
-"""sketchfast: fast kernels, reproduced papers, export and serving for freehand sketches.
+"""sketchfast: fast kernels, reproduced papers and export for freehand sketches.
 
 Importing the package imports neither torch nor the native modules; each name below loads what it needs when it is first used.
 """
