@@ -212,7 +212,8 @@ class TCNTask(Task):
     def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
         """Recognition of held-out sketches of seen classes: accuracy of each class, then their mean."""
         held_out = self.split.held_out_sketches
-        self.pixels = self.pixels or Pixels(held_out, self.model.preprocess)
+        memory = int(self.recipe.data.memory_gib * 2**30)
+        self.pixels = self.pixels or Pixels(held_out, self.model.preprocess, memory)
         right = np.zeros(len(held_out))
         for rows in np.array_split(np.arange(len(held_out)), max(1, len(held_out) // 128)):
             with fabric.autocast():
@@ -293,7 +294,7 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[Row]:
     e, model = recipe.evaluation, task.model.eval()
     scored = evaluate_zero_shot(
         model, split, Cutoffs(("all", *e.ap_at), e.at, e.protocols), "TCN",
-        bits=e.bits, itq=e.itq, untrained=untrained_network(task),
+        bits=e.bits, itq=e.itq, untrained=untrained_network(task), memory=int(recipe.data.memory_gib * 2**30),
     )  # fmt: skip
     for itq in scored.itqs:  # the longest that fits: keep_bits, or what dim permits
         if itq.bits <= e.keep_bits:
