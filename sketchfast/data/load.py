@@ -40,7 +40,8 @@ def load_zero_shot(
         unseen_share: share of the classes that is drawn as unseen where there are no lists. By default the
             published choice or number of classes counts, and a share of 0.2 where nothing is published.
         held_out_share: share of each seen class's training sketches to hold out. By default they come from
-            the `_test` list, else from the sketches on disk that the training list leaves out, else from a tenth of each class.
+            the `_test` list, else from the sketches on disk that the training list leaves out, else from a tenth
+            of each class.
         dedupe_gallery: keep only the first of the photos that a list names twice under two folders (False).
         seed: of every random choice (0).
         word_vectors: a file for `word_vectors.load_word_vectors`; fills `.semantic`.
@@ -323,8 +324,7 @@ def _from_folders(
 def _draw_unseen(
     found: FoundLayout, names: list[str], share: float | None, seed: int, notes: list[str]
 ) -> list[str]:
-    """Unseen classes at random: a share of all when it is given, else as many as published, from those published
-    for it."""
+    """Unseen classes at random: the share of all that is given, else as many as published, of enough photos."""
     counts = published.COUNTS.get((found.dataset, "zeroshot"))
     candidates, why = names, ""
     if share is not None or counts is None:

@@ -19,8 +19,7 @@ MAY_CHANGE = tuple(
 class LoopConfig:
     """How a run is carried out.
 
-    Lightning Fabric reads accelerator, devices, num_nodes, strategy, precision; its documentation lists their
-    values.
+    Lightning Fabric reads accelerator, devices, num_nodes, strategy, precision; its documentation lists their values.
     """
 
     epochs: int = 10
