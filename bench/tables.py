@@ -108,7 +108,7 @@ def sharing() -> str:
             parts.append(f"`{split}`:\n\n```\n{summary}\n```\n\n" + _sharing_table(rows))
         seeds = ", ".join(map(str, sorted({row["seed"] for row in result["rows"]})))
         parts.append(
-            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds {seeds} of training, the same data. "
+            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds {seeds} of training, the same data; a row with fewer values has that many runs. "
             f"torch {result['versions']['torch']}, commit {result['commit']}, {result['date']}."
         )
     return "\n\n".join(parts)
@@ -129,7 +129,15 @@ def _sharing_table(rows: Rows) -> str:
                     continue
                 average = mean(r["values"]["mAP@all"] for r in runs)
                 seeds = "; ".join(cell(r, "mAP@all") for r in sorted(runs, key=lambda r: r["seed"]))
-                lines.append((searched, f"TCN, {mode} sharing", code, f"**{average:.3f}**", seeds))
+                lines.append(
+                    (
+                        searched,
+                        f"TCN, {'no' if mode == 'none' else mode} sharing",
+                        code,
+                        f"**{average:.3f}**",
+                        seeds,
+                    )
+                )
         for method in ("untrained network", "nearest pixel", "chance"):
             runs = [r for r in here if r["method"] == method and r["sharing"] == here[0]["sharing"]]
             if runs:

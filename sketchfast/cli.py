@@ -69,7 +69,7 @@ def data_synthetic(
         size: side in pixels.
         seed: another seed is another world of the same categories.
         unseen_only: only the categories that recipes keep out of training.
-        overwrite: replace an existing folder.
+        overwrite: replace a folder that this command wrote.
     """
     from sketchfast.data.synthetic.write_folder import write_folder
 
