@@ -108,7 +108,8 @@ def sharing() -> str:
             parts.append(f"`{split}`:\n\n```\n{summary}\n```\n\n" + _sharing_table(rows))
         seeds = ", ".join(map(str, sorted({row["seed"] for row in result["rows"]})))
         parts.append(
-            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds {seeds} of training, the same data; a row with fewer values has that many runs. "
+            f"Protocol `sklearn`; [95 % bootstrap interval over queries]; seeds {seeds} of training, the same data; "
+            f"a row with fewer values has that many runs. "
             f"torch {result['versions']['torch']}, commit {result['commit']}, {result['date']}."
         )
     return "\n\n".join(parts)
