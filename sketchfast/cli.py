@@ -146,8 +146,9 @@ def index(
         skip_unreadable: leave out files that cannot be decoded instead of stopping at the first.
         overwrite: replace an existing index.
     """
-    from sketchfast.retrieval.index import build_index
+    from sketchfast.retrieval.index import build_index, list_photos
 
+    list_photos(photos)  # before a run is exported for it, which takes a while
     built = build_index(
         _export_of(model),
         photos,
@@ -190,27 +191,29 @@ def query(
     from json import dumps
 
     from sketchfast.retrieval.index import GalleryIndex
-    from sketchfast.retrieval.result_picture import write_result_picture
+    from sketchfast.retrieval.result_picture import check_picture_path, write_result_picture
     from sketchfast.runtime.strokes import split_index
 
+    file, number = split_index(sketch)
+    picture = out or Path(file.stem + ("" if number is None else f"-{number}") + "-results.png")
+    check_picture_path(picture)
     gallery = GalleryIndex.open(index)
     answer = gallery.search(sketch, min(12, len(gallery)) if k is None else k, by=by)
-    picture = out or Path(split_index(sketch)[0].stem + "-results.png")
-    write_result_picture(answer, picture, title=f"{Path(sketch).name}: best of {len(gallery)} photos")
     if json:
         hits = [{"rank": hit.rank, "path": hit.path, "score": hit.score} for hit in answer.hits]
-        print(
-            dumps({"by": answer.by, "guessed": answer.sketch.guessed, "hits": hits, "picture": str(picture)})
-        )
-        return
-    if answer.sketch.guessed:
-        print(f"guessed: {answer.sketch.guessed}")
-    unit = "cosine similarity" if by == "embedding" else "Hamming distance, bits"
-    print(f"rank  {unit}  photo")
-    for hit in answer.hits:
-        score = f"{hit.score:.4f}" if by == "embedding" else f"{hit.score:.0f}"
-        print(f"{hit.rank:>4}  {score:>{len(unit)}}  {hit.path}")
-    print(f"picture: {picture}")
+        found = {"by": answer.by, "guessed": answer.sketch.guessed, "hits": hits, "picture": str(picture)}
+        print(dumps(found))
+    else:
+        if answer.sketch.guessed:
+            print(f"guessed: {answer.sketch.guessed}")
+        unit = "cosine similarity" if by == "embedding" else "Hamming distance, bits"
+        print(f"rank  {unit}  photo")
+        for hit in answer.hits:
+            score = f"{hit.score:.4f}" if by == "embedding" else f"{hit.score:.0f}"
+            print(f"{hit.rank:>4}  {score:>{len(unit)}}  {hit.path}")
+    write_result_picture(answer, picture, title=f"{Path(sketch).name}: best of {len(gallery)} photos")
+    if not json:
+        print(f"picture: {picture}")
 
 
 def _export_of(model: Path) -> Path:

@@ -31,6 +31,7 @@ import tyro
 from sketchfast import atomic
 from sketchfast.data import ZeroShotSplit, load_zero_shot
 from sketchfast.data.class_pairs import Augmentation, ClassPairs, Pixels, augment_pairs, normalize
+from sketchfast.metrics import PROTOCOLS
 from sketchfast.metrics.zero_shot import Cutoffs, Row, evaluate_zero_shot, format_rows
 from sketchfast.models.tcn import TCN, TCNConfig
 from sketchfast.nn import discrimination_loss, soft_weight_sharing_loss
@@ -227,6 +228,26 @@ class TCNTask(Task):
         }
 
 
+def check(recipe: Recipe) -> None:
+    """ValueError for what would otherwise come to light after hours of training, or never."""
+    e, data = recipe.evaluation, recipe.data
+    if unknown := set(e.protocols) - set(PROTOCOLS):
+        raise ValueError(
+            f"--evaluation.protocols: expected {', '.join(PROTOCOLS)}, found {', '.join(sorted(unknown))}"
+        )
+    if wrong := [bits for bits in (*e.bits, e.keep_bits) if bits < 8 or bits % 8]:
+        raise ValueError(f"--evaluation.bits: expected multiples of 8, found {wrong[0]}")
+    if wrong := [k for k in (*e.at, *e.ap_at) if k < 1]:
+        raise ValueError(f"--evaluation.at: expected at least 1, found {wrong[0]}")
+    if too_long := [bits for bits in e.bits if bits > recipe.model.dim]:
+        print(f"codes of {', '.join(map(str, too_long))} bits are left out: dim is {recipe.model.dim}")
+    if data.dataset == "synthetic" and (data.root or data.word_vectors or data.split):
+        raise ValueError(
+            "--data.root, --data.split and --data.word-vectors belong to a data set, but --data.dataset is synthetic; "
+            "name sketchy, tu_berlin, quickdraw or folder"
+        )
+
+
 def load_split(data: Data) -> ZeroShotSplit:
     if data.dataset == "synthetic":
         sizes = ("train_per_class", "held_out_per_class", "query_per_class", "gallery_per_class")
@@ -273,6 +294,7 @@ def untrained_network(task: TCNTask) -> TCN:
 
 def run(name: str, recipe: Recipe, again: str | None = None) -> list[Row]:
     """Train, evaluate, store, report. again: the command that resumes the run, shown when it is interrupted."""
+    check(recipe)
     split = load_split(recipe.data)
     print(split.summary())
     task = TCNTask(recipe, split)

@@ -88,6 +88,8 @@ class ClassPairs:
         repeats: int = 1,
         memory: int = 4 << 30,
     ) -> None:
+        if batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2 pairs (batch statistics), got {batch_size}")
         self.labels, self.batch_size, self.seed, self.repeats = photos.labels, batch_size, seed, repeats
         self.sketches_of = [np.flatnonzero(sketches.labels == label) for label in range(len(photos.names))]
         for label in np.unique(photos.labels):

@@ -9,6 +9,7 @@ binary index.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,8 +60,17 @@ def list_photos(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"photo folder {folder}: expected a folder with photos, it does not exist")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+        what = "it is a file" if folder.exists() else "it does not exist"
+        raise FileNotFoundError(f"photo folder {folder}: expected a folder with photos, {what}")
+    found = []
+    seen: set[Path] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        # Linked folders count, but none twice: a link upwards would never end.
+        folders[:] = [name for name in folders if (Path(parent) / name).resolve() not in seen]
+        seen.update((Path(parent) / name).resolve() for name in folders)
+        # A link to nowhere is kept: reading it names it.
+        found += [Path(parent) / name for name in names if Path(name).suffix.lower() in EXTENSIONS]
+    found.sort()
     if not found:
         raise ValueError(
             f"photo folder {folder}: no picture in it (looked for {', '.join(sorted(EXTENSIONS))})"
@@ -94,6 +104,8 @@ def build_index(
         FileNotFoundError, ValueError: no photo, or a photo that cannot be read (named).
     """
     output = Path(output)
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists; pass --overwrite (overwrite=True) to replace it")
     if output.exists() and not (output / "index.json").is_file():

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from .. import atomic
 from ..runtime.pictures import read_photo
 from .index import Answer
 
+_SOFTWARE = "sketchfast query"
 _TILE, _GAP, _CAPTION, _COLUMNS = 160, 12, 36, 6
 _INK, _QUIET, _PAPER, _QUERY_FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 255), (38, 96, 196)
 
@@ -19,8 +21,12 @@ _INK, _QUIET, _PAPER, _QUERY_FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 2
 def write_result_picture(answer: Answer, path: str | Path, *, title: str = "") -> None:
     """Writes a PNG with the query first and every hit with its rank, score and file name.
 
+    Only a picture that this function wrote earlier is replaced. Raises ValueError where ``path`` does not end in .png,
+    FileExistsError where it is somebody else's file.
+
     Photos that have disappeared since indexing are drawn as an empty tile that says so.
     """
+    check_picture_path(path)
     columns = min(_COLUMNS, len(answer.hits) + 1)
     rows = -(-(len(answer.hits) + 1) // columns)
     header = 34 if title else 0
@@ -55,8 +61,32 @@ def write_result_picture(answer: Answer, path: str | Path, *, title: str = "") -
         name = str(Path(*Path(hit.path).parts[-2:]))
         place(hit.rank, _read_or_none(hit.path), f"{hit.rank}.  {score} {unit}", name, None)
     buffer = BytesIO()
-    sheet.save(buffer, "PNG")
+    sheet.save(buffer, "PNG", pnginfo=_mark())
     atomic.write_bytes(Path(path), buffer.getvalue())
+
+
+def check_picture_path(path: str | Path) -> None:
+    """Raises as :func:`write_result_picture` would, before any work is done."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"result picture {path}: expected a name that ends in .png")
+    if not path.exists():
+        return
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            ours = picture.info.get("Software") == _SOFTWARE
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise FileExistsError(
+            f"result picture {path}: exists and is not a result picture, so it is not replaced"
+        )
+
+
+def _mark() -> PngInfo:
+    mark = PngInfo()
+    mark.add_text("Software", _SOFTWARE)
+    return mark
 
 
 def _read_or_none(path: str) -> np.ndarray | None:

@@ -154,7 +154,12 @@ class RetrievalEncoders:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
             path = self.folder / self.manifest["encoders"][modality]["file"]
-            session = onnxruntime.InferenceSession(str(path), options, providers=self._providers)
+            try:
+                session = onnxruntime.InferenceSession(str(path), options, providers=self._providers)
+            except Exception as error:  # ONNX Runtime's exceptions share no base class but this one
+                raise ManifestError(
+                    f"{path}: ONNX Runtime cannot open it ({error}); export the model again"
+                ) from error
             if self._providers[0] not in session.get_providers():
                 raise RuntimeError(
                     f"{path}: asked for {self._providers[0]} but ONNX Runtime fell back to {session.get_providers()}; "

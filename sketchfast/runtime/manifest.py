@@ -16,6 +16,18 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 
 
+#: What every manifest holds; "bits" is null in an export without codes.
+_KEYS = {
+    "kind": str,
+    "encoders": dict,
+    "files": dict,
+    "preprocess": dict,
+    "dims": dict,
+    "dim": int,
+    "bits": int | None,
+}
+
+
 class ManifestError(ValueError):
     """An export folder is not what its manifest says; the message names the file and what to do."""
 
@@ -67,9 +79,18 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> dict[str, Any]:
         raise ManifestError(
             f"{path}: expected format_version {FORMAT_VERSION}, found {version!r}; export the model again with this version"
         )
-    missing_keys = [key for key in ("kind", "encoders", "files", "preprocess") if key not in manifest]
-    if missing_keys:
-        raise ManifestError(f"{path}: keys missing: {', '.join(missing_keys)}; export the model again")
+    wrong = [key for key, kind in _KEYS.items() if not isinstance(manifest.get(key), kind)]
+    if wrong:
+        raise ManifestError(
+            f"{path}: keys missing or of another type: {', '.join(wrong)}; export the model again"
+        )
+    encoders = manifest["encoders"]
+    if set(encoders) != {"sketch", "photo"} or not all(
+        {"file", "outputs"} <= set(entry) for entry in encoders.values()
+    ):
+        raise ManifestError(
+            f"{path}: encoders: expected sketch and photo, each with file and outputs; export the model again"
+        )
     if verify:
         verify_files(folder, manifest["files"])
     return manifest

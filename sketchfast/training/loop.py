@@ -1,5 +1,6 @@
 """fit(): the training loop. It reads from top to bottom: prepare, epochs, one optimizer step, validate, save."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -58,9 +59,11 @@ def fit(
     if not started_by_fabric:
         fabric.launch()
     full_config = {**resolved_config, "loop": dataclasses.asdict(config)}
-    run = _Run(fabric, task, config, full_config, (*MAY_CHANGE, *may_change), dict(metadata or {}))
-    with StopRequest() as stop:
-        return run.run(stop, resume_command)
+    with contextlib.ExitStack() as held:
+        on_main(fabric, lambda: held.enter_context(RunFolder(config.out).locked()) or True)
+        run = _Run(fabric, task, config, full_config, (*MAY_CHANGE, *may_change), dict(metadata or {}))
+        with StopRequest() as stop:
+            return run.run(stop, resume_command)
 
 
 @dataclass
@@ -112,6 +115,8 @@ class _Run:
         self.counters = _Counters(steps_per_epoch=steps_per_epoch)
         if resuming:
             self._restore(steps_per_epoch)
+        # Only now: a launch that is refused must leave the folder as it was.
+        on_main(fabric, lambda: self.folder.start(full_config, fabric.world_size))
         # Kept on the device: reading it every step would make the host wait for the device.
         self.loss_sum = torch.tensor(self.counters.loss_sum, dtype=torch.float64, device=self._sum_device())
         self.history: History | None = None
@@ -299,12 +304,11 @@ class _Run:
                 if not self.config.resume:
                     raise FileExistsError(
                         f"{self.folder.root}: this folder already holds a run;"
-                        " resume it (resume=True) or choose another"
+                        " resume it (resume=True, --loop.resume) or choose another (out, --loop.out)"
                     )
                 for change in self.folder.check_config(full_config, may_change):
                     if not change.startswith("loop.resume"):
                         print(f"{self.task.name}: resuming with a changed setting: {change}")
-            self.folder.start(full_config, self.fabric.world_size)
             return self.folder.last.exists()
 
         return on_main(self.fabric, open_folder)

@@ -10,6 +10,7 @@ checkpoints/last  and checkpoints/best: symbolic links into it, replaced in one 
 
 import contextlib
 import datetime
+import fcntl
 import functools
 import importlib.metadata
 import json
@@ -19,7 +20,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,24 @@ class RunFolder:
                 f" ({'; '.join(refused)}). Resume with the same config or start a run in another folder."
             )
         return free
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other processes; RuntimeError names the one that holds it. Ends with the process, too."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / ".lock", "a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                raise RuntimeError(
+                    f"{self.root}: {holder} is training in this folder; choose another"
+                ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}, started {datetime.datetime.now():%Y-%m-%d %H:%M:%S}")
+            lock.flush()
+            yield
 
     def start(self, config: Mapping[str, Any], processes: int) -> None:
         """Make the folder, store the config, and add this launch to versions.json."""

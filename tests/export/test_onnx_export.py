@@ -201,3 +201,15 @@ def test_other_models_and_existing_folders_are_refused(tmp_path):
         sketchfast.export(
             TinyRetrievalModel(), "onnx", tmp_path / "y", dims={"batch": (1, 1, 1)}
         ).load().encode_sketch(np.zeros((1, 3, 25, 25), np.float32))
+
+
+@pytest.mark.parametrize("damage", [{"dim": None}, {"dims": None}, {"files": 3}, {"encoders": {}}])
+def test_a_manifest_of_another_shape_is_named(exported, tmp_path, damage):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[1].path, folder)
+    manifest = json.loads((folder / "manifest.json").read_text()) | damage
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ManifestError, match=next(iter(damage))):
+        sketchfast.load(folder)

@@ -185,3 +185,28 @@ def test_damage_is_found_on_opening(export_folder, gallery, name):
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match=path.name):
         GalleryIndex.open(gallery / "idx")
+
+
+def test_a_query_replaces_nothing_but_its_own_pictures(export_folder, gallery):
+    index = build_index(export_folder, gallery / "photos", gallery / "idx", progress=False)
+    answer = index.search(gallery / "sketch.png", 2)
+    before = (gallery / "sketch.png").read_bytes()
+    with pytest.raises(FileExistsError, match=r"sketch\.png"):
+        write_result_picture(answer, gallery / "sketch.png")
+    assert (gallery / "sketch.png").read_bytes() == before
+    with pytest.raises(ValueError, match=r"\.png"):
+        write_result_picture(answer, gallery / "results.jpg")
+    for _ in range(2):
+        write_result_picture(answer, gallery / "results.png")
+
+
+def test_linked_folders_count_and_broken_links_are_named(export_folder, gallery):
+    (gallery / "linked").mkdir()
+    (gallery / "linked" / "all").symlink_to(gallery / "photos")
+    (gallery / "photos" / "loop").symlink_to(gallery / "linked")
+    assert len(build_index(export_folder, gallery / "linked", gallery / "idx", progress=False)) == COUNT
+    (gallery / "linked" / "gone.jpg").symlink_to(gallery / "nowhere.jpg")
+    with pytest.raises(ValueError, match=r"gone\.jpg"):
+        build_index(export_folder, gallery / "linked", gallery / "idx2", progress=False)
+    with pytest.raises(ValueError, match="batch_size"):
+        build_index(export_folder, gallery / "photos", gallery / "idx3", batch_size=0, progress=False)

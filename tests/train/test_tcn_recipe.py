@@ -288,3 +288,19 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Pa
     )
     assert whole.keys() == killed.keys()
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--evaluation.bits", "12"], "multiples of 8"),
+        (["--evaluation.protocols", "foo"], "protocols"),
+        (["--evaluation.at", "0"], "at least 1"),
+        (["--data.root", "/somewhere"], "synthetic"),
+        (["--optimizer.batch", "0"], "batch_size"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(tmp_path: Path, more: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipe.main(["demo", *TINY, "--loop.out", str(tmp_path / "run"), *more])
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()

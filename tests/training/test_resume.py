@@ -16,6 +16,7 @@ from toy_task import ToyModel, ToyOptions, run
 
 from sketchfast.training import LoopConfig, load_model
 from sketchfast.training.history import read_history
+from sketchfast.training.run_folder import RunFolder
 
 STEPS = 3 * 3  # 3 epochs of 8 batches, 3 batches a step: the last step of an epoch takes 2
 
@@ -163,3 +164,21 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(ValueError, match=r"training\.safetensors: damaged"):
         run(loop(out, resume=True), ToyOptions())
+
+
+def test_a_refused_resume_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    run(loop(tmp_path / "run", epochs=2), ToyOptions())
+    before = {name: (tmp_path / "run" / name).read_bytes() for name in ("config.json", "versions.json")}
+    with pytest.raises(ValueError, match="raised, not lowered"):
+        run(loop(tmp_path / "run", epochs=1, resume=True), ToyOptions())
+    assert {name: (tmp_path / "run" / name).read_bytes() for name in before} == before
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path / "run").locked(),
+        pytest.raises(RuntimeError, match="is training in this folder"),
+    ):
+        run(loop(tmp_path / "run", epochs=1), ToyOptions())
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    run(loop(tmp_path / "run", epochs=1), ToyOptions())
