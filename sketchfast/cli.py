@@ -244,12 +244,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("sketchfast: interrupted; nothing was published", file=sys.stderr)
         raise SystemExit(130) from None
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        ImportError,
-        RuntimeError,
-    ) as error:  # NotImplementedError is a RuntimeError
+    # RuntimeError includes NotImplementedError: a format or precision that is still to come.
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"sketchfast: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from sketchfast.data.image_set import run_threads
-from sketchfast.data.layouts import FoundLayout, class_key, is_readable, list_class_folders
+from sketchfast.data.layouts import FoundLayout, class_key, is_readable, list_class_folders, namesakes
 from sketchfast.data.report import Report
 from sketchfast.runtime.pictures import FORMATS, read_photo
 from sketchfast.runtime.sketches import read_sketch
@@ -112,6 +112,9 @@ def _check_both_modalities(found: FoundLayout, report: Report) -> None:
     spelled: dict[str, dict[str, str]] = {"sketch": {}, "photo": {}}
     for modality, names in spelled.items():
         for top in found.folders(modality):
+            for same in namesakes(top):
+                text = f"{modality} class folders that differ only in case, '_', '-' or blanks"
+                report.add("error", "classes with one name", text, same)
             names |= {class_key(name): name for name in list_class_folders(top)}
     for modality, other in (("sketch", "photo"), ("photo", "sketch")):
         lacking = [spelled[other][key] for key in sorted(set(spelled[other]) - set(spelled[modality]))]

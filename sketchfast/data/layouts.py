@@ -202,6 +202,14 @@ def class_key(name: str) -> str:
     return "".join(character for character in name.casefold() if character not in "_- ")
 
 
+def namesakes(folder: Path) -> list[list[str]]:
+    """Class folders of one folder whose names `class_key` cannot tell apart: they would silently become one class."""
+    groups: dict[str, list[str]] = {}
+    for name in list_class_folders(folder):
+        groups.setdefault(class_key(name), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
 def _first_with_classes(base: Path, places: tuple[str, ...]) -> Path | None:
     for place in places:
         folder = base / place

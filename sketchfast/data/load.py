@@ -20,6 +20,7 @@ from sketchfast.data.layouts import (
     is_readable,
     list_class_folders,
     list_files,
+    namesakes,
 )
 from sketchfast.data.lists import ListEntry, class_of, read_list
 from sketchfast.data.splits import ZeroShotSplit
@@ -362,6 +363,12 @@ def _photo_counts(found: FoundLayout) -> Counter[str]:
 
 def shared_classes(found: FoundLayout) -> dict[str, str]:
     """class_key -> name as the sketch folder spells it; ValueError for a class without sketches or photos."""
+    for folder in (found.sketch_folder, *found.photo_folders):
+        for names in namesakes(folder):
+            raise ValueError(
+                f"{folder}: the class folders {', '.join(map(repr, names))} differ only in case, '_', '-' or blanks; "
+                "rename or join them"
+            )
     sketch = {class_key(name): (name, path) for name, path in list_class_folders(found.sketch_folder).items()}
     photo: dict[str, tuple[str, list[Path]]] = {}
     for folder in found.photo_folders:
