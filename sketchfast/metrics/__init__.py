@@ -1,7 +1,8 @@
-"""How results are scored: retrieval under four named protocols, bootstrap intervals, chance."""
+"""How results are scored: retrieval under four named protocols, part masks, bootstrap intervals, chance."""
 
 from sketchfast.metrics.bootstrap import bootstrap_interval
 from sketchfast.metrics.chance import chance_level
+from sketchfast.metrics.parsing import ParsingScores, confusion, evaluate_parsing, sketch_iou
 from sketchfast.metrics.retrieval import (
     PROTOCOLS,
     Protocol,
@@ -13,11 +14,15 @@ from sketchfast.metrics.retrieval import (
 
 __all__ = [
     "PROTOCOLS",
+    "ParsingScores",
     "Protocol",
     "RetrievalResult",
     "bootstrap_interval",
     "chance_level",
+    "confusion",
+    "evaluate_parsing",
     "evaluate_retrieval",
     "evaluate_scores",
+    "sketch_iou",
     "topk",
 ]
