@@ -24,7 +24,9 @@ from sketchfast.metrics.bootstrap import bootstrap_interval
 
 IGNORE = 255  # label of pixels that are not scored
 STROKE_SHARE = 0.75  # of a stroke's pixels that must be right (Huang, Fu and Lau, 2014)
-OUTLINE_GAP = 10  # pixels: widest gap of an outline that `filled_outline` closes
+OUTLINE_GAP = (
+    24  # pixels of gap that `filled_outline` closes: where it does best on real sketches of 321 pixels
+)
 
 Mask = NDArray[np.integer]
 
