@@ -9,4 +9,18 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
   library.def("hamming_cdist(Tensor queries, Tensor database) -> Tensor");
   // values [..., bits] -> uint8 [..., bits/8], bit = value > 0, little-endian in each byte
   library.def("pack_bits(Tensor values) -> Tensor");
+  // logits float [N, C, H, W], labels integer [N, H, W], class_weights [C] -> loss [] (float32; float64 of float64), and
+  // d loss / d logits in the dtype of logits, or an empty [0] without with_gradient. background -1: there is none. A label
+  // that is neither 0..C-1 nor ignore_index is an error on the CPU; on CUDA, where nothing waits for the device, it
+  // makes the loss NaN (and is never used as an index). Ignored everywhere, or all weights met are 0: 0, gradient 0.
+  library.def(
+      "soft_weighted_loss(Tensor logits, Tensor labels, Tensor class_weights, int ignore_index, int background, "
+      "bool soft, bool with_gradient) -> (Tensor loss, Tensor gradient)");
+  // grad_output [] * d loss / d logits, computed anew, rounded once: for float16 (whose unit gradient would underflow)
+  // and for the second backward through a retained graph.
+  library.def(
+      "soft_weighted_loss_backward(Tensor grad_output, Tensor logits, Tensor labels, Tensor class_weights, "
+      "int ignore_index, int background, bool soft) -> Tensor");
+  // gradient *= factor [] (float32 or float64), touching no memory where factor is 1; the host never waits for factor.
+  library.def("soft_weighted_loss_scale_(Tensor(a!) gradient, Tensor factor) -> ()");
 }
