@@ -1,0 +1,176 @@
+"""Part names and ids of SketchParse's 11 categories, and how the part names of other data sets map to them.
+
+Id 0 is the background and id k the k-th name of PARTS[category], as in SketchParse's Cls2Part.m
+(Sarvadevabhatla et al. 2017). Bird keeps the three ids that are never used, so that airplane and bird share one
+label space of 9.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ANIMAL = ("head", "body", "leg", "tail")
+_TWO_WHEELS = ("wheel", "saddle", "handlebar", "body")
+_FOUR_WHEELS = ("body", "mirror", "window", "wheel", "headlight", "door")
+
+#: category -> part names; the id of a name is its position + 1.
+PARTS: dict[str, tuple[str, ...]] = {
+    "airplane": ("body", "wheels", "tail", "engine", "wings"),
+    "bicycle": _TWO_WHEELS,
+    "bird": ("body", "dont care 2", "tail", "dont care 4", "dont care 5", "head", "leg", "wing"),
+    "bus": _FOUR_WHEELS,
+    "car": _FOUR_WHEELS,
+    "cat": _ANIMAL,
+    "cow": _ANIMAL,
+    "dog": _ANIMAL,
+    "horse": _ANIMAL,
+    "motorbike": _TWO_WHEELS,
+    "sheep": _ANIMAL,
+}
+
+#: Super branches of SketchParse and DeepSSP.
+SUPER_CATEGORIES: dict[str, tuple[str, ...]] = {
+    "large_animals": ("cow", "horse"),
+    "small_animals": ("cat", "dog", "sheep"),
+    "four_wheelers": ("bus", "car"),
+    "two_wheelers": ("bicycle", "motorbike"),
+    "flying": ("airplane", "bird"),
+}
+#: category -> its super branch.
+SUPER_OF: dict[str, str] = {name: branch for branch, names in SUPER_CATEGORIES.items() for name in names}
+
+_UNUSED = "dont care"
+
+
+def num_labels(branch: str) -> int:
+    """Size of a super branch's or a category's label space, background included."""
+    names = SUPER_CATEGORIES.get(branch, (branch,))
+    if not all(name in PARTS for name in names):
+        raise ValueError(
+            f"branch: expected one of {', '.join(SUPER_CATEGORIES)} or {', '.join(PARTS)}; found {branch!r}"
+        )
+    return 1 + max(len(PARTS[name]) for name in names)
+
+
+def used_ids(names: tuple[str, ...]) -> tuple[int, ...]:
+    """The ids that masks may hold: 0 and those of the parts not called "dont care"."""
+    return (0, *(k for k, name in enumerate(names, 1) if not name.startswith(_UNUSED)))
+
+
+def part_category(name: str) -> str:
+    """The canonical category; PASCAL VOC's "aeroplane" and ImageNet's "motorcycle" are understood. ValueError otherwise."""
+    key = name.strip().lower()
+    key = {"aeroplane": "airplane", "motorcycle": "motorbike"}.get(key, key)
+    if key not in PARTS:
+        raise ValueError(f"category: expected one of {', '.join(PARTS)}; found {name!r}")
+    return key
+
+
+def _names(**groups: str) -> dict[str, str]:
+    return {name: part for part, names in groups.items() for name in names.split()}
+
+
+_EYES_EARS = "head leye reye lear rear"
+_UPPER_LEGS = "lfuleg lflleg rfuleg rflleg lbuleg lblleg rbuleg rblleg"
+_PAWS = "lfleg lfpa rfleg rfpa lbleg lbpa rbleg rbpa"
+_HORNED = _names(head=_EYES_EARS + " muzzle lhorn rhorn", body="torso neck", leg=_UPPER_LEGS, tail="tail")
+_PETS = _names(head=_EYES_EARS + " nose muzzle", body="torso neck", leg=_PAWS, tail="tail")
+_VEHICLE = _names(
+    body="frontside leftside rightside backside roofside fliplate bliplate",
+    mirror="leftmirror rightmirror",
+    window="window",
+    wheel="wheel",
+    headlight="headlight",
+    door="door",
+)
+_CYCLE = _names(wheel="fwheel bwheel", saddle="saddle", handlebar="handlebar", body="chainwheel headlight")
+
+#: category -> {Pascal-Part's part name -> ours}. A numbered name (`wheel_2`) is looked up without its number. Pixels of
+#: an object in no part are REST_PART: the frame of a bicycle has no part of its own in Pascal-Part.
+PASCAL_PART_TO_PARTS: dict[str, dict[str, str]] = {
+    # The stern is the fin and the tail the horizontal plane: SketchParse draws both as tail.
+    "airplane": _names(body="body", tail="stern tail", wings="lwing rwing", engine="engine", wheels="wheel"),
+    "bicycle": _CYCLE,
+    "bird": _names(
+        head="head leye reye beak",
+        body="torso neck",
+        wing="lwing rwing",
+        leg="lleg lfoot rleg rfoot",
+        tail="tail",
+    ),
+    "bus": _VEHICLE,
+    "car": _VEHICLE,
+    "cat": _PETS,
+    "cow": _HORNED,
+    "dog": _PETS,
+    "horse": _names(
+        head=_EYES_EARS + " muzzle",
+        body="torso neck",
+        leg=_UPPER_LEGS + " lfho rfho lbho rbho",
+        tail="tail",
+    ),
+    "motorbike": _CYCLE,
+    "sheep": _HORNED,
+}
+
+#: category -> {part name of CORE (Farhadi et al. 2010) -> ours}, for the vehicles that SketchParse takes from it. The
+#: spellings are those of the CORE paper's part list, not checked against its files; a name that is not here raises.
+CORE_TO_PARTS: dict[str, dict[str, str]] = {
+    "airplane": {
+        "fuselage": "body",
+        "nose": "body",
+        "wing": "wings",
+        "tail": "tail",
+        "vertical stabilizer": "tail",
+        "horizontal stabilizer": "tail",
+        "engine": "engine",
+        "propeller": "engine",
+        "wheel": "wheels",
+        "landing gear": "wheels",
+    },
+    **dict.fromkeys(
+        ("bicycle", "motorbike"),
+        {
+            "wheel": "wheel",
+            "seat": "saddle",
+            "handlebars": "handlebar",
+            "frame": "body",
+            "pedals": "body",
+            "engine": "body",
+            "exhaust": "body",
+            "headlight": "body",
+            "taillight": "body",
+            "license plate": "body",
+        },
+    ),
+    **dict.fromkeys(
+        ("bus", "car"),
+        {
+            "wheel": "wheel",
+            "door": "door",
+            "window": "window",
+            "windshield": "window",
+            "row of windows": "window",
+            "headlight": "headlight",
+            "taillight": "body",
+            "side mirror": "mirror",
+            "rearview mirror": "mirror",
+            "license plate": "body",
+            "bumper": "body",
+            "body": "body",
+        },
+    ),
+}
+
+#: What object pixels outside every part count as.
+REST_PART = "body"
+
+
+def pascal_part_id(category: str, part_name: str) -> int:
+    """Our id of a Pascal-Part part name (`lfuleg`, `window_3`); ValueError for a name that is not in the table."""
+    table = PASCAL_PART_TO_PARTS[part_category(category)]
+    name = table.get(part_name) or table.get(re.sub(r"_\d+$", "", part_name))
+    if name is None:
+        known = ", ".join(table)
+        raise ValueError(f"part_name: expected one of {category}'s parts {known}; found {part_name!r}")
+    return PARTS[part_category(category)].index(name) + 1
