@@ -1,9 +1,9 @@
-// Runs the kernels of csrc/cuda on the CPU over the cases of standard input; see cuda_runtime.h beside this file.
+// How threads, barriers and grids are emulated, and what the drivers (emulation_<op>.cpp) read and write with.
 //
-// In: int64 seed, then per case eleven int64 (operation, rows a, rows b, bytes or dtype, k or bits, byte offset of a, of b,
-// and four of tuning: warps_wanted, groups_per_unit, pairs_worth_sampling, counts_bytes) and the bytes of a and b.
-// Out: the outputs of every case. Arrays are allocated at their exact size, outputs and workspace filled with random bytes.
-#include "cuda_runtime.h"
+// A driver is one translation unit: this header, then the .cu files of its op, then a main() that begins with begin(), runs
+// the cases of standard input and ends with end(). tests/cuda/emulator.py compiles it and talks to it. Kernels declare
+// their shared memory inside an anonymous namespace of sketchfast::cuda, hence the array here, and one unit per program.
+#pragma once
 
 #include <setjmp.h>
 #include <ucontext.h>
@@ -16,6 +16,8 @@
 #include <random>
 #include <vector>
 
+#include "cuda_runtime.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
@@ -25,22 +27,21 @@
 
 namespace sketchfast::cuda {
 namespace {
-constexpr size_t kSharedLimit = 99 * 1024;  // per block, on the smallest of the devices of compute capability 8.0 and up
+constexpr size_t kSharedLimit = 227 * 1024;  // per block, on the largest device
 alignas(16) unsigned char shared_memory[kSharedLimit];
 }  // namespace
 }  // namespace sketchfast::cuda
 
-#include "cuda/hamming_cdist.cu"
-#include "cuda/hamming_topk.cu"
-#include "cuda/hamming_walk.cu"
-#include "cuda/pack_bits.cu"
-
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulation {
+
+Device device;
+
 namespace {
 
 constexpr size_t kStack = 96 * 1024;
+constexpr long long kIdleTurns = 1000000;
 
 struct Fiber {
   ucontext_t context;
@@ -54,16 +55,20 @@ struct Fiber {
   int source = 0;
 };
 
+struct Block {
+  std::vector<Fiber> fibers;
+  unsigned index = 0;
+  bool done = false;
+  std::vector<unsigned char> shared;  // while another block has its turn
+};
+
 std::mt19937_64 random_bits;
 std::map<const void*, size_t> shared_allowed;
-std::vector<Fiber> fibers;
+std::vector<Block> blocks;
+Block* turn = nullptr;
 size_t running = 0;
 const std::function<void()>* body = nullptr;
 long long launches = 0, switches = 0;
-
-void fill_random(unsigned char* bytes, size_t size) {
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<unsigned char>(random_bits());
-}
 
 [[noreturn]] void stop(const char* what) {
   std::fprintf(stderr, "emulation: %s (block %u, thread %zu)\n", what, blockIdx.x, running);
@@ -90,11 +95,12 @@ __attribute__((noinline)) void yield(Fiber& fiber) {
 
 void enter() {
   (*body)();
-  fibers[running].done = true;
-  yield(fibers[running]);
+  turn->fibers[running].done = true;
+  yield(turn->fibers[running]);
 }
 
 void release_warp_operation(size_t first, size_t last, Wait kind, unsigned mask) {
+  std::vector<Fiber>& fibers = turn->fibers;
   for (size_t i = first; i < last; ++i) {
     if (!(mask >> (i - first) & 1)) continue;
     const Fiber& fiber = fibers[i];
@@ -107,7 +113,7 @@ void release_warp_operation(size_t first, size_t last, Wait kind, unsigned mask)
     uint64_t result = 0;
     if (kind == Wait::shuffle) {
       if (!(mask >> fiber.source & 1)) stop("a shuffle reads a lane outside its mask");
-      result = fibers[first + fiber.source].value;
+      result = fibers[first + static_cast<size_t>(fiber.source)].value;
     } else if (kind != Wait::sync) {
       for (size_t j = first; j < last; ++j) {
         if (!(mask >> (j - first) & 1)) continue;
@@ -125,23 +131,39 @@ void release_warp_operation(size_t first, size_t last, Wait kind, unsigned mask)
 }
 
 void release_barrier() {
-  for (const Fiber& fiber : fibers) {
-    if (!fiber.done && fiber.wait != Wait::barrier) return;
+  uint64_t any = 0;
+  for (const Fiber& fiber : turn->fibers) {
+    if (fiber.done) continue;
+    if (fiber.wait != Wait::barrier) return;
+    any |= fiber.value;
   }
-  for (Fiber& fiber : fibers) fiber.wait = Wait::none;
+  for (Fiber& fiber : turn->fibers) {
+    fiber.result = any;
+    fiber.wait = Wait::none;
+  }
 }
 
+// Runs the block whose turn it is until it ends, or until its threads wait for each other, some of them polling.
 void run_block() {
+  std::vector<Fiber>& fibers = turn->fibers;
   std::vector<size_t> ready;
   for (;;) {
     ready.clear();
-    bool waiting = false;
+    bool unfinished = false, polling = false;
     for (size_t i = 0; i < fibers.size(); ++i) {
       if (fibers[i].done) continue;
+      unfinished = true;
       if (fibers[i].wait == Wait::none) ready.push_back(i);
-      waiting = true;
+      polling |= fibers[i].wait == Wait::pause;
     }
-    if (!waiting) return;
+    turn->done = !unfinished;
+    if (turn->done) return;
+    if (ready.empty() && polling) {
+      for (Fiber& fiber : fibers) {
+        if (!fiber.done && fiber.wait == Wait::pause) fiber.wait = Wait::none;
+      }
+      return;  // nothing new to see before another block has had its turn
+    }
     if (ready.empty()) {
       release_barrier();  // threads may have ended since the last one arrived
       if (std::any_of(fibers.begin(), fibers.end(), [](const Fiber& f) { return !f.done && f.wait == Wait::none; })) continue;
@@ -158,29 +180,72 @@ void run_block() {
   }
 }
 
+void prepare(Block& block, unsigned index, size_t threads) {
+  block.index = index;
+  block.done = false;
+  if (block.fibers.size() != threads) {
+    block.fibers = std::vector<Fiber>(threads);
+    for (Fiber& fiber : block.fibers) fiber.stack.reset(new char[kStack]);
+  }
+  for (Fiber& fiber : block.fibers) {
+    fiber.done = fiber.started = false;
+    fiber.wait = Wait::none;
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = kStack;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, enter, 0);
+  }
+}
+
+// All blocks of a cooperative launch are under way at once.
+void run_together(size_t threads, size_t shared) {
+  using sketchfast::cuda::shared_memory;
+  if (blocks.size() < gridDim.x) blocks.resize(gridDim.x);
+  std::vector<size_t> unfinished;
+  for (unsigned i = 0; i < gridDim.x; ++i) {
+    prepare(blocks[i], i, threads);
+    blocks[i].shared.resize(shared);
+    fill_random(blocks[i].shared.data(), shared);
+    unfinished.push_back(i);
+  }
+  for (long long turns = 0; !unfinished.empty(); ++turns) {
+    if (turns > kIdleTurns) stop("blocks of a cooperative launch wait for each other, it seems for ever");
+    const size_t drawn = random_bits() % unfinished.size();
+    turn = &blocks[unfinished[drawn]];
+    blockIdx.x = turn->index;
+    std::copy(turn->shared.begin(), turn->shared.end(), shared_memory);
+    run_block();
+    std::copy(shared_memory, shared_memory + shared, turn->shared.begin());
+    if (turn->done) unfinished.erase(unfinished.begin() + static_cast<std::ptrdiff_t>(drawn));
+  }
+}
+
 }  // namespace
 
 int lane() { return static_cast<int>(running % 32); }
 
+void fill_random(unsigned char* bytes, size_t size) {
+  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<unsigned char>(random_bits());
+}
+
 uint64_t meet(Wait kind, unsigned mask, uint64_t value, int source) {
-  Fiber& self = fibers[running];
-  if (kind != Wait::barrier && !(mask >> lane() & 1)) stop("a lane is not in the mask it names");
+  Fiber& self = turn->fibers[running];
+  const bool warp_wide = kind != Wait::barrier && kind != Wait::pause;
+  if (warp_wide && !(mask >> lane() & 1)) stop("a lane is not in the mask it names");
   self.wait = kind;
   self.mask = mask;
   self.value = value;
   self.source = source;
   const size_t first = running / 32 * 32;
-  if (kind == Wait::barrier) {
-    release_barrier();
-  } else {
-    release_warp_operation(first, first + 32, kind, mask);
-  }
+  if (kind == Wait::barrier) release_barrier();
+  if (warp_wide) release_warp_operation(first, first + 32, kind, mask);
   yield(self);
   return self.result;
 }
 
 void allow_shared(const void* kernel, size_t bytes) {
-  if (bytes > sketchfast::cuda::kSharedLimit) stop("more shared memory than a block can have");
+  if (bytes > device.shared_per_block) stop("more shared memory than a block can have");
   shared_allowed[kernel] = bytes;
 }
 
@@ -188,40 +253,42 @@ cudaError_t run_grid(const cudaLaunchConfig_t& config, const void* kernel, const
   using sketchfast::cuda::shared_memory;
   const size_t allowed = std::max<size_t>(48 * 1024, shared_allowed[kernel]);
   const size_t shared = config.dynamicSmemBytes;
-  if (shared > allowed || config.blockDim.x > 1024 || config.blockDim.x % 32 != 0) return cudaErrorInvalidConfiguration;
+  const size_t threads = config.blockDim.x;
+  if (shared > allowed || threads > 1024 || threads % 32 != 0) return cudaErrorInvalidConfiguration;
   ++launches;
   gridDim = config.gridDim;
   blockDim = config.blockDim;
   body = &kernel_body;
+  ASAN_UNPOISON_MEMORY_REGION(shared_memory, sizeof shared_memory);
+  ASAN_POISON_MEMORY_REGION(shared_memory + shared, sizeof shared_memory - shared);
+  if (config.numAttrs > 0 && config.attrs[0].val.cooperative != 0) {
+    const int64_t resident = int64_t{device.multiprocessors} * device.blocks_per_multiprocessor;
+    if (config.gridDim.x > resident) return cudaErrorInvalidConfiguration;
+    run_together(threads, shared);
+    return cudaSuccess;
+  }
   std::vector<unsigned> order(config.gridDim.x);
   for (unsigned i = 0; i < order.size(); ++i) order[i] = i;
   std::shuffle(order.begin(), order.end(), random_bits);
-  if (fibers.size() != config.blockDim.x) {
-    fibers = std::vector<Fiber>(config.blockDim.x);
-    for (Fiber& fiber : fibers) fiber.stack = std::make_unique<char[]>(kStack);
-  }
-  ASAN_UNPOISON_MEMORY_REGION(shared_memory, sizeof shared_memory);
-  ASAN_POISON_MEMORY_REGION(shared_memory + shared, sizeof shared_memory - shared);
+  if (blocks.empty()) blocks.resize(1);
+  turn = &blocks[0];
   for (const unsigned block : order) {
+    prepare(*turn, block, threads);
     blockIdx.x = block;
     fill_random(shared_memory, shared);
-    for (Fiber& fiber : fibers) {
-      fiber.done = fiber.started = false;
-      fiber.wait = Wait::none;
-      getcontext(&fiber.context);
-      fiber.context.uc_stack.ss_sp = fiber.stack.get();
-      fiber.context.uc_stack.ss_size = kStack;
-      fiber.context.uc_link = nullptr;
-      makecontext(&fiber.context, enter, 0);
+    for (long long turns = 0; !turn->done; ++turns) {
+      if (turns > kIdleTurns) stop("a block waits for another that has not begun, it seems for ever");
+      run_block();
     }
-    run_block();
   }
   return cudaSuccess;
 }
 
 namespace {
 
-// `size` bytes that end where the allocation ends, `offset` bytes past a 16-byte boundary.
+// ---- for the drivers ----
+
+// `size` bytes that end where the allocation ends, `offset` bytes past a 16-byte boundary, filled with random bytes.
 struct Bytes {
   std::unique_ptr<unsigned char, decltype(&std::free)> owner{nullptr, &std::free};
   unsigned char* data = nullptr;
@@ -237,6 +304,12 @@ void read(void* target, size_t size) {
   if (std::fread(target, 1, size, stdin) != size) stop("standard input ended early");
 }
 
+// The next case's numbers, or false at the end of the input.
+template <size_t n>
+bool next_case(int64_t (&numbers)[n]) {
+  return std::fread(numbers, sizeof(int64_t), n, stdin) == n;
+}
+
 void write(const Bytes& bytes) { std::fwrite(bytes.data, 1, bytes.size, stdout); }
 
 void check(cudaError_t error) {
@@ -245,74 +318,16 @@ void check(cudaError_t error) {
   std::exit(4);
 }
 
-template <class T>
-void pack(int64_t rows, int64_t bits, size_t offset) {
-  Bytes values(static_cast<size_t>(rows * bits) * sizeof(T), offset / sizeof(T) * sizeof(T));
-  read(values.data, values.size);
-  Bytes codes(static_cast<size_t>(rows * bits / 8), 0);
-  check(sketchfast::cuda::pack_bits(reinterpret_cast<const T*>(values.data), rows, bits, codes.data, nullptr));
-  write(codes);
+void begin() {
+  int64_t seed = 0;
+  read(&seed, sizeof seed);
+  random_bits.seed(static_cast<uint64_t>(seed));
+}
+
+int end() {
+  std::fprintf(stderr, "%lld launches, %lld resumptions\n", launches, switches);
+  return 0;
 }
 
 }  // namespace
 }  // namespace emulation
-
-int main() {
-  using namespace emulation;
-  int64_t seed = 0;
-  read(&seed, sizeof seed);
-  random_bits.seed(static_cast<uint64_t>(seed));
-  int64_t c[11];
-  long long sampled = 0, rounds = 0;
-  while (std::fread(c, sizeof(int64_t), 11, stdin) == 11) {
-    const auto [operation, q, n, bytes, k, offset_a, offset_b, warps, groups, sampling, counts] = c;
-    if (operation == 2) {
-      const int64_t rows = q, dtype = bytes, bits = k;
-      const size_t offset = static_cast<size_t>(offset_a);
-      if (dtype == 0) pack<float>(rows, bits, offset);
-      if (dtype == 1) pack<double>(rows, bits, offset);
-      if (dtype == 2) pack<int8_t>(rows, bits, offset);
-      if (dtype == 3) pack<uint8_t>(rows, bits, offset);
-      if (dtype == 4) pack<sketchfast::BFloat16Bits>(rows, bits, offset);
-      if (dtype == 5) pack<sketchfast::Float16Bits>(rows, bits, offset);
-      continue;
-    }
-    Bytes queries(static_cast<size_t>(q * bytes), static_cast<size_t>(offset_a));
-    Bytes database(static_cast<size_t>(n * bytes), static_cast<size_t>(offset_b));
-    read(queries.data, queries.size);
-    read(database.data, database.size);
-    if (operation == 0) {
-      sketchfast::cuda::HammingTuning tuning;
-      tuning.warps_wanted = warps;
-      tuning.groups_per_unit = groups;
-      tuning.pairs_worth_sampling = sampling;
-      tuning.counts_bytes = counts;
-      Bytes distances(static_cast<size_t>(q * k) * 4, 0);
-      Bytes ids(static_cast<size_t>(q * k) * 8, 0);
-      Bytes workspace(sketchfast::cuda::hamming_topk_workspace(q, n, bytes, k, tuning), 0);
-      check(sketchfast::cuda::hamming_topk(queries.data, q, database.data, n, bytes, k,
-                                           reinterpret_cast<int32_t*>(distances.data), reinterpret_cast<int64_t*>(ids.data),
-                                           workspace.data, nullptr, tuning));
-      if (q > 0 && k > 0) {
-        const auto plan = sketchfast::cuda::plan_hamming_topk(q, n, bytes, k,
-                                                              sketchfast::cuda::vector_rows(database.data, bytes), tuning);
-        sampled += plan.sample_step > 1;
-        rounds += sketchfast::cuda::ceil_div(q, plan.query_batch);
-      }
-      write(distances);
-      write(ids);
-    } else {
-      Bytes out(static_cast<size_t>(q * n) * (8 * bytes > 255 ? 2 : 1), 0);
-      if (8 * bytes > 255) {
-        check(sketchfast::cuda::hamming_cdist(queries.data, q, database.data, n, bytes,
-                                              reinterpret_cast<int16_t*>(out.data), nullptr));
-      } else {
-        check(sketchfast::cuda::hamming_cdist(queries.data, q, database.data, n, bytes, out.data, nullptr));
-      }
-      write(out);
-    }
-  }
-  std::fprintf(stderr, "%lld launches, %lld resumptions, %lld topk cases sampled, %lld rounds\n", launches, switches, sampled,
-               rounds);
-  return 0;
-}
