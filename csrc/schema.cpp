@@ -9,6 +9,11 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
   library.def("hamming_cdist(Tensor queries, Tensor database) -> Tensor");
   // values [..., bits] -> uint8 [..., bits/8], bit = value > 0, little-endian in each byte
   library.def("pack_bits(Tensor values) -> Tensor");
+  // images bool or uint8 [H, W] or [N, H, W], method "skel", "thin" or "zhang", max_iter -1: until nothing changes
+  // -> bool, same shape
+  library.def("skeletonize(Tensor images, str method, int max_iter) -> Tensor");
+  // images uint8 [H, W] or [N, H, W], threshold 0..256 -> uint8, same shape: 0 centreline of value < threshold, 255 else
+  library.def("homogeneous_transform(Tensor images, int threshold) -> Tensor");
   // logits float [N, C, H, W], labels integer [N, H, W], class_weights [C] -> loss [] (float32; float64 of float64), and
   // d loss / d logits in the dtype of logits, or an empty [0] without with_gradient. background -1: there is none. A label
   // that is neither 0..C-1 nor ignore_index is an error on the CPU; on CUDA, where nothing waits for the device, it
