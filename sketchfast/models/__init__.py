@@ -4,12 +4,31 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TCN", "TCNConfig", "find_checkpoint", "load_run", "weights_sha256"]
+__all__ = [
+    "TCN",
+    "DeepSSP",
+    "DeepSSPConfig",
+    "Parse",
+    "SketchParser",
+    "TCNConfig",
+    "find_checkpoint",
+    "load_run",
+    "weights_sha256",
+]
+
+_HOMES = {
+    "TCN": "tcn",
+    "TCNConfig": "tcn",
+    "DeepSSP": "deepssp",
+    "DeepSSPConfig": "deepssp",
+    "SketchParser": "sketch_parser",
+    "Parse": "sketch_parser",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("TCN", "TCNConfig"):
-        return getattr(import_module("sketchfast.models.tcn"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"sketchfast.models.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -51,7 +70,9 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
 
     Raises FileNotFoundError naming the folder and what was expected, ValueError for an unknown kind of model.
     """
+    from sketchfast.models.deepssp import DeepSSP
     from sketchfast.models.tcn import TCN
     from sketchfast.training.checkpoint import load_model
 
-    return load_model(find_checkpoint(path), {"TCN": TCN.from_metadata}, device)[0]
+    factories = {"TCN": TCN.from_metadata, "DeepSSP": DeepSSP.from_metadata}
+    return load_model(find_checkpoint(path), factories, device)[0]

@@ -6,6 +6,7 @@ ImageNet classifier so that TCN can factorise it and build the teacher.
 
 from __future__ import annotations
 
+import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,50 @@ def _set_width(net: torchvision.models.ResNet, layers: tuple[int, ...], width: f
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
+def dilate_resnet(trunk: nn.Module, output_stride: int, *, stride_in_1x1: bool = False) -> None:
+    """Make a ResNet trunk of ``build_backbone`` end at ``output_stride`` pixels a cell, as DeepLab does; in place.
+
+    From the first stage that would go beyond, strides become 1 and every 3x3 convolution of the stage is spread by the
+    strides that were dropped so far: at output stride 8 layer3 has dilation 2 and layer4 dilation 4, the first block of
+    each included (torchvision's own option leaves the first block at the dilation before it). No weight changes.
+    stride_in_1x1: the strides that remain sit in a bottleneck's first convolution, as in Caffe's ResNets and the
+        DeepLab weights made from them; torchvision has them in the 3x3 one.
+
+    Raises ValueError when the trunk is no ResNet or cannot end at this stride.
+    """
+    stages = [getattr(trunk, f"layer{number}", None) for number in (1, 2, 3, 4)]
+    if any(stage is None for stage in stages):
+        raise ValueError(f"only ResNets can be dilated, expected layer1 to layer4 in {type(trunk).__name__}")
+    stem, pooling = trunk.get_submodule("conv1"), trunk.get_submodule("maxpool")
+    stride = int(getattr(stem, "stride", (1, 1))[0]) * (1 if isinstance(pooling, nn.Identity) else 2)
+    dilation, smallest = 1, stride
+    for stage in stages:
+        blocks: list[Any] = list(stage)  # type: ignore[arg-type]
+        first = blocks[0]
+        step = first.conv2.stride[0] * first.conv1.stride[0]
+        if stride * step > output_stride:
+            dilation *= step
+            step = 1
+        stride *= step
+        for number, block in enumerate(blocks):
+            strided = step if number == 0 else 1
+            bottleneck = isinstance(block, Bottleneck)
+            early = (
+                not bottleneck or stride_in_1x1
+            )  # basic blocks have their stride in the first 3x3 convolution
+            block.conv1.stride = (strided, strided) if early else (1, 1)
+            block.conv2.stride = (1, 1) if early else (strided, strided)
+            if block.downsample is not None:
+                block.downsample[0].stride = (strided, strided)
+            for conv in (block.conv2,) if bottleneck else (block.conv1, block.conv2):
+                conv.dilation = conv.padding = (dilation, dilation)
+    if stride != output_stride:
+        raise ValueError(
+            f"output_stride={output_stride} cannot be had from a stem of stride {smallest}; "
+            f"expected one of {', '.join(str(smallest * factor) for factor in (1, 2, 4, 8))}"
+        )
+
+
 def _vgg(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
     """VGG up to fc7: 4096 features, so that the ImageNet classifier (fc8) factorises as ResNet's does."""
     net = torchvision.models.get_model(VGGS[spec.name], weights=None)
@@ -175,7 +220,7 @@ def _timm(name: str, spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
     else:
         net = timm.create_model(name, pretrained=False)
         if spec.weights != "none":
-            net.load_state_dict(_read_state_dict(spec.weights))
+            net.load_state_dict(read_state_dict(spec.weights))
     classifier = net.get_classifier()
     net.reset_classifier(0)
     return TimmBackbone(net), classifier if isinstance(classifier, nn.Linear) else None
@@ -191,7 +236,7 @@ def _load_weights(net: nn.Module, spec: BackboneSpec, name: str) -> None:
             lambda: weights.get_state_dict(progress=True, check_hash=True), f"torchvision's {name}"
         )
     else:
-        state = _read_state_dict(spec.weights)
+        state = read_state_dict(spec.weights)
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
@@ -208,17 +253,31 @@ def _download(fetch, what: str):
         ) from error
 
 
-def _read_state_dict(path: str) -> dict[str, Tensor]:
+def read_state_dict(path: str) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors or .pth file; nothing in the file is run. Errors name the file."""
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(
             f"{path}: no weights file there; expected 'imagenet', 'none' or a .pth/.safetensors file"
         )
     if file.suffix == ".safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(file)
-    state = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise ValueError(f"{path}: damaged, not a safetensors file ({error})") from None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path}: not a file of tensors only (a damaged file, or a pickle that would run code): {reason}"
+        ) from None
+    for key in ("state_dict", "model", "model_state_dict"):  # what training scripts wrap a state dict in
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: expected a state dict (name -> tensor), found {type(state).__name__}")
     return state
