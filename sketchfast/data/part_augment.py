@@ -241,9 +241,11 @@ def _place(image: np.ndarray, geometry: _Geometry, transform: bool, threshold: i
     if not transform:
         return geometry.sample_grey(image)
     if geometry.plain and image.shape == (geometry.size, geometry.size):
-        return centreline.homogeneous(image, threshold)
-    lines = centreline.segments(image, threshold)
-    return centreline.homogeneous(centreline.draw_segments(lines, geometry.size, geometry.forward))
+        line = centreline.centreline(image, threshold)
+    else:
+        segments = centreline.segments(image, threshold)
+        line = centreline.draw_segments(segments, geometry.size, geometry.forward)
+    return np.where(line, np.uint8(0), np.uint8(255))
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -113,53 +113,35 @@ PASCAL_PART_TO_PARTS: dict[str, dict[str, str]] = {
     "sheep": _HORNED,
 }
 
-#: category -> {part name of CORE (Farhadi et al. 2010) -> ours}, for the vehicles that SketchParse takes from it. The
-#: spellings are those of the CORE paper's part list, not checked against its files; a name that is not here raises.
+_CORE_CYCLE = _names(
+    wheel="wheel",
+    saddle="seat",
+    handlebar="handlebars",
+    body="frame pedals engine exhaust headlight taillight license_plate",
+)
+_CORE_VEHICLE = _names(
+    wheel="wheel",
+    door="door",
+    window="window windshield row_of_windows",
+    headlight="headlight",
+    mirror="side_mirror rearview_mirror",
+    body="body bumper taillight license_plate",
+)
+
+#: category -> {part name of CORE (Farhadi et al. 2010), blanks as `_` -> ours}, for the vehicles. The spellings are from
+#: the CORE paper's part list and were not checked against its files; `core_part_id` raises for a name that is not here.
 CORE_TO_PARTS: dict[str, dict[str, str]] = {
-    "airplane": {
-        "fuselage": "body",
-        "nose": "body",
-        "wing": "wings",
-        "tail": "tail",
-        "vertical stabilizer": "tail",
-        "horizontal stabilizer": "tail",
-        "engine": "engine",
-        "propeller": "engine",
-        "wheel": "wheels",
-        "landing gear": "wheels",
-    },
-    **dict.fromkeys(
-        ("bicycle", "motorbike"),
-        {
-            "wheel": "wheel",
-            "seat": "saddle",
-            "handlebars": "handlebar",
-            "frame": "body",
-            "pedals": "body",
-            "engine": "body",
-            "exhaust": "body",
-            "headlight": "body",
-            "taillight": "body",
-            "license plate": "body",
-        },
+    "airplane": _names(
+        body="fuselage nose",
+        wings="wing",
+        tail="tail vertical_stabilizer horizontal_stabilizer",
+        engine="engine propeller",
+        wheels="wheel landing_gear",
     ),
-    **dict.fromkeys(
-        ("bus", "car"),
-        {
-            "wheel": "wheel",
-            "door": "door",
-            "window": "window",
-            "windshield": "window",
-            "row of windows": "window",
-            "headlight": "headlight",
-            "taillight": "body",
-            "side mirror": "mirror",
-            "rearview mirror": "mirror",
-            "license plate": "body",
-            "bumper": "body",
-            "body": "body",
-        },
-    ),
+    "bicycle": _CORE_CYCLE,
+    "bus": _CORE_VEHICLE,
+    "car": _CORE_VEHICLE,
+    "motorbike": _CORE_CYCLE,
 }
 
 #: What object pixels outside every part count as.
@@ -168,9 +150,20 @@ REST_PART = "body"
 
 def pascal_part_id(category: str, part_name: str) -> int:
     """Our id of a Pascal-Part part name (`lfuleg`, `window_3`); ValueError for a name that is not in the table."""
-    table = PASCAL_PART_TO_PARTS[part_category(category)]
-    name = table.get(part_name) or table.get(re.sub(r"_\d+$", "", part_name))
+    return _part_id(PASCAL_PART_TO_PARTS, category, part_name, re.sub(r"_\d+$", "", part_name))
+
+
+def core_part_id(category: str, part_name: str) -> int:
+    """Our id of a CORE part name ("row of windows"); ValueError for a category or name that is not in the table."""
+    return _part_id(CORE_TO_PARTS, category, part_name, part_name.strip().lower().replace(" ", "_"))
+
+
+def _part_id(tables: dict[str, dict[str, str]], category: str, part_name: str, key: str) -> int:
+    category = part_category(category)
+    if category not in tables:
+        raise ValueError(f"category: expected one of {', '.join(tables)}; found {category!r}")
+    name = tables[category].get(key)
     if name is None:
-        known = ", ".join(table)
+        known = ", ".join(tables[category])
         raise ValueError(f"part_name: expected one of {category}'s parts {known}; found {part_name!r}")
-    return PARTS[part_category(category)].index(name) + 1
+    return PARTS[category].index(name) + 1

@@ -160,7 +160,7 @@ def read_training_lists(
     next category; annotations (Pascal-Part's Annotations_Part folder), where given, decide instead.
     FileNotFoundError for a missing list; ValueError for a line of another form or groups that cannot be told apart.
     """
-    base, folder = _find_lists(root)
+    folder = _find_lists(root)
     items: dict[str, TrainItem] = {}
     for file, categories in LISTS.items():
         path = folder / file
@@ -319,12 +319,12 @@ def _find(root: str | os.PathLike[str], names: Sequence[str], what: str) -> tupl
     )
 
 
-def _find_lists(root: str | os.PathLike[str]) -> tuple[Path, Path]:
+def _find_lists(root: str | os.PathLike[str]) -> Path:
     top = Path(root)
     for base in (top, *(list_class_folders(top).values() if top.is_dir() else ())):
         for name in LIST_FOLDERS:
             if any((base / name / file).is_file() for file in LISTS):
-                return base, base / name
+                return base / name
     raise FileNotFoundError(f"{top} holds no training lists: expected {', '.join(LISTS)} in it or in lists/")
 
 
