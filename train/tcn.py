@@ -64,6 +64,9 @@ Decisions (D), where the paper is silent or the released code differs from it:
   small   the two small configs train from scratch: unit-length features, no teacher, another lambda_SWS.
   codes   ITQ is fitted on unit-length training features of both modalities; --evaluation.itq tcn fits on
           the test queries, centres each side by its own mean and takes the wrong transpose, as released.
+  HT      --data.homogeneous (DeepSSP's transformation, not part of TCN) thins sketches where they are resized: before
+          augmentation, and for validation, evaluation, export and queries as well. Photos stay as they are. It leaves
+          --augmentation.thickness as it is set; set it to 0 to train on centrelines alone.
   words   --data.semantic one-hot (for data without word vectors) makes G_A a learned proxy of each class:
           it then carries nothing from seen to unseen classes, and it is not the paper's method.
   Fig. 12 one network for each code length, dim = bits. Fig. 13: lambda_SWS 0, 1, 10, 100, 1000, 10000.
@@ -76,6 +79,9 @@ class Data:
     dataset: str = "synthetic"  # synthetic, sketchy, tu_berlin, quickdraw, folder
     split: str | None = None  # Sketchy: zeroshot1 (100/25, table 2's split 1) or zeroshot0 (104/21, split 2)
     size: int = 224  # side of the network's input in pixels
+    homogeneous: bool = (
+        False  # sketches, queries included, as centrelines of one pixel (paper 1, section IV-D)
+    )
     semantic: Literal["word-vectors", "one-hot"] = "word-vectors"
     word_vectors: str | None = None  # pickle, npz or text; the synthetic world brings its own
     dedupe_gallery: bool = False  # drop the photos that Sketchy-Extended's lists name twice
@@ -139,7 +145,8 @@ class TCNTask(Task):
 
     def __init__(self, recipe: Recipe, split: ZeroShotSplit) -> None:
         self.recipe, self.split = recipe, split
-        names, preprocess = split.seen_names, Preprocess(size=recipe.data.size)
+        names = split.seen_names
+        preprocess = Preprocess(size=recipe.data.size, homogeneous=recipe.data.homogeneous)
         self.words = class_vectors(recipe, split)
         recipe.model.num_classes, recipe.model.semantic_dim = len(names), self.words.shape[1]
         pretrained = recipe.model.weights != "none"
@@ -384,7 +391,7 @@ def small(data: Data, epochs: int, **changes: Any) -> Recipe:
         64, lr=2e-3, lr_end=2e-5, decay="cosine", warmup=0.05, weight_decay=0.05, decoupled_decay=True
     )
     recipe = Recipe(data, model, Loss(lambda_sws=1.0, teacher=False), steps, augment, Evaluation("last"))
-    recipe.loop = LoopConfig(epochs=epochs, precision="bf16-mixed")
+    recipe.loop = LoopConfig(epochs=epochs, precision="auto")
     return dataclasses.replace(recipe, **changes)
 
 

@@ -66,7 +66,10 @@ class Pixels:
         if self.array is not None:
             return torch.from_numpy(self.array[indices])
         assert self.pool is not None
-        decoded = self.pool.map(lambda i: self.preprocess.resize_image(self.images.load(int(i))), indices)
+        sketch = self.images.modality == "sketch"
+        decoded = self.pool.map(
+            lambda i: self.preprocess.resize_image(self.images.load(int(i)), sketch=sketch), indices
+        )
         return torch.from_numpy(np.stack(list(decoded)))
 
 

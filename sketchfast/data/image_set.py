@@ -38,7 +38,7 @@ class ImageSet:
         self.labels = np.asarray(labels, dtype=np.int64).reshape(-1)
         self.ids = list(ids)
         self.modality = modality
-        self._resized: dict[tuple[int, str, str], np.ndarray] = {}
+        self._resized: dict[tuple[int, str, str, bool], np.ndarray] = {}
         if len(self.labels) != len(self.ids):
             raise ValueError(
                 f"labels and ids must have one length, got {len(self.labels)} and {len(self.ids)}"
@@ -71,12 +71,12 @@ class ImageSet:
     ) -> np.ndarray:
         """Every item as uint8 [N, S, S, 3], decoded once by a pool of threads and kept in memory.
 
-        size: S; it replaces the size of `preprocess`, whose resize and interpolation apply.
+        size: S; it replaces the size of `preprocess`, whose resize, interpolation and, for sketches, homogeneous apply.
         Raises ValueError naming the files that cannot be decoded (up to 20, and how many there are in all),
         and MemoryError before any work when the result would not fit into memory.
         """
         spec = dataclasses.replace(preprocess or Preprocess(), size=size)
-        key = (spec.size, spec.resize, spec.interpolation)
+        key = _key(spec)
         if key not in self._resized:
             self._resized[key] = self._decode_all(spec, progress, threads)
         return self._resized[key]
@@ -89,7 +89,7 @@ class ImageSet:
 
         def decode(i: int) -> str | None:
             try:
-                result[i] = spec.resize_image(self.load(i))
+                result[i] = spec.resize_image(self.load(i), sketch=self.modality == "sketch")
             except (OSError, ValueError) as error:
                 return f"{self.ids[i]}: {error}"
             return None
@@ -105,6 +105,10 @@ class ImageSet:
         return result
 
 
+def _key(spec: Preprocess) -> tuple[int, str, str, bool]:
+    return spec.size, spec.resize, spec.interpolation, spec.homogeneous
+
+
 class _Subset(ImageSet):
     def __init__(self, parent: ImageSet, indices: np.ndarray):
         if len(indices) and (indices.min() < 0 or indices.max() >= len(parent)):
@@ -118,7 +122,7 @@ class _Subset(ImageSet):
         return self._parent.load(int(self._indices[i]))
 
     def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
-        known = self._parent._resized.get((spec.size, spec.resize, spec.interpolation))
+        known = self._parent._resized.get(_key(spec))
         return known[self._indices] if known is not None else super()._decode_all(spec, progress, threads)
 
 

@@ -158,7 +158,7 @@ def _write_graphs(
     with torch.inference_mode():
         golden: dict[str, Any] = {}
         for modality, images in (("sketch", sketches), ("photo", photos)):
-            batch = golden_batch(images, preprocess, len(images))
+            batch = golden_batch(images, preprocess, len(images), sketch=modality == "sketch")
             golden[f"{modality}_image"] = batch
             golden |= {
                 f"{modality}_{key}": value
@@ -290,7 +290,7 @@ def _verify(model: Any, folder: Path, manifest: dict[str, Any]) -> ParityReport:
         reference = partial(_run_torch, model, modality, outputs)
         exported = partial(_run_export, encoders, modality, outputs)
         for batch in batches:
-            golden = golden_batch(images, model.preprocess, batch)
+            golden = golden_batch(images, model.preprocess, batch, sketch=modality == "sketch")
             report.cases.append(compare(modality, reference, exported, golden, code_values=code_values))
     atomic.write_json(folder / "parity.json", report.to_dict())
     manifest["verified"] = report.passed

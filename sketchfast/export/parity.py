@@ -93,9 +93,11 @@ def golden_images(size: int = 256) -> tuple[list[NDArray[np.uint8]], list[NDArra
     return [*sketches, blank, dot, full], [*photos, blank, dot, full]
 
 
-def golden_batch(images: list[NDArray[np.uint8]], preprocess: Preprocess, batch: int) -> NDArray[np.float32]:
+def golden_batch(
+    images: list[NDArray[np.uint8]], preprocess: Preprocess, batch: int, *, sketch: bool
+) -> NDArray[np.float32]:
     """The first ``batch`` golden images, repeated in order when there are fewer, preprocessed to [B, 3, S, S]."""
-    return np.stack([preprocess(images[index % len(images)]) for index in range(batch)])
+    return np.stack([preprocess(images[index % len(images)], sketch=sketch) for index in range(batch)])
 
 
 def compare(

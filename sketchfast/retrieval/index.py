@@ -138,7 +138,7 @@ def build_index(
                 raise ValueError(f"{error} (--skip-unreadable leaves such files out)") from error
             skipped.append(str(path.absolute()))
             continue
-        batch.append(encoders.preprocess(image))
+        batch.append(encoders.preprocess(image, sketch=False))
         kept.append(str(path.absolute()))
         if len(batch) == batch_size:
             flush()
@@ -247,7 +247,7 @@ class GalleryIndex:
         if by == "code" and codes is None:
             raise ValueError(f"by: {self.folder} holds no codes (its export has only embeddings)")
         drawn = read_sketch(sketch)
-        batch = self.encoders.preprocess(drawn.image)[None]
+        batch = self.encoders.preprocess(drawn.image, sketch=True)[None]
         if by == "code":
             assert codes is not None
             from ..numpy_ops import hamming_topk

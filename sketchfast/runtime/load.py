@@ -94,7 +94,7 @@ class RetrievalEncoders:
         pending: list[NDArray[np.float32]] = []
         for path in paths:
             image = read_sketch(path).image if modality == "sketch" else read_photo(path)
-            pending.append(self.preprocess(image))
+            pending.append(self.preprocess(image, sketch=modality == "sketch"))
             if len(pending) == batch_size:
                 rows.append(self._encode(modality, np.stack(pending), output))
                 pending = []

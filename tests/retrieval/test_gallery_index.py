@@ -94,6 +94,34 @@ def gallery(tmp_path, seed):
     return tmp_path
 
 
+def test_homogeneous_export_thins_the_query_and_no_photo(export_folder, gallery):
+    """What training did to sketches happens to the query, by the preprocessing that travels with the export."""
+    from sketchfast.runtime import manifest as manifests
+    from sketchfast.runtime.load import load
+    from sketchfast.runtime.preprocess import Preprocess
+
+    export = gallery / "export"
+    shutil.copytree(export_folder, export)
+    manifest = json.loads((export / "manifest.json").read_text())
+    manifest["preprocess"]["homogeneous"] = True
+    (export / "preprocess.json").write_text(json.dumps(manifest["preprocess"]))
+    manifest["files"] |= manifests.describe_files(export, ["preprocess.json"])
+    (export / "manifest.json").write_text(json.dumps(manifest))
+    index = build_index(export, gallery / "photos", gallery / "idx", progress=False)
+    spec = index.encoders.preprocess
+    assert spec == Preprocess(size=SIZE, mean=(0.5,) * 3, std=(0.5,) * 3, homogeneous=True)
+    vectors = np.stack([spec(np.asarray(Image.open(path)), sketch=False).ravel() for path in index.paths])
+    sketch = np.asarray(Image.open(gallery / "sketch.png"))
+    query, plain = (spec(sketch, sketch=thin).ravel() for thin in (True, False))
+    assert not np.array_equal(query, plain)
+    cosine = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
+    answer = index.search(gallery / "sketch.png", k=COUNT)
+    assert [hit.score for hit in answer.hits] == pytest.approx(np.sort(cosine)[::-1].tolist(), abs=1e-5)
+    encoders = load(export)
+    rows = {m: encoders.encode_files([gallery / "sketch.png"], m) for m in ("sketch", "photo")}
+    assert np.allclose(rows["sketch"][0], query) and np.allclose(rows["photo"][0], plain)
+
+
 def test_answers_are_those_of_brute_force(export_folder, gallery):
     index = build_index(export_folder, gallery / "photos", gallery / "idx", batch_size=5, progress=False)
     preprocess = index.encoders.preprocess

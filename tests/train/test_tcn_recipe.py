@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import tyro
+from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
 from sketchfast.data.class_pairs import Augmentation, ClassPairs, augment_pairs, normalize
@@ -149,6 +150,21 @@ def test_from_data_to_report_and_again(tmp_path: Path, capsys: pytest.CaptureFix
     assert max(epochs) == 2 and epochs.count(1) == epochs.count(2)
     with pytest.raises(FileExistsError):
         recipe.main([*arguments, "2"])
+
+
+def test_homogeneous_sketches_in_training_validation_and_the_stored_model(tmp_path: Path) -> None:
+    settings = tyro.cli(recipe.Recipe, default=CONFIGS["demo"][1], args=[*TINY, "--data.homogeneous"])
+    task = recipe.TCNTask(settings, recipe.load_split(settings.data))
+    batch = next(iter(task.batches(0, 0, 1)))
+    task.validate(Fabric(accelerator="cpu"), 0)
+    for sketches in (batch["sketch"], torch.from_numpy(task.pixels.array)):
+        assert set(sketches.unique().tolist()) == {0, 255}
+    assert len(batch["photo"].unique()) > 100
+    recipe.save_model(tmp_path / "model", task.model)
+    assert (
+        load_run(tmp_path / "model").preprocess == task.model.preprocess == Preprocess(32, homogeneous=True)
+    )
+    assert not CONFIGS["table2-sketchy1-512"][1].data.homogeneous  # TCN's own default
 
 
 @pytest.mark.parametrize(("reduction", "metric"), [("mean", "sbht"), ("sum", "bht+sr")])
