@@ -216,6 +216,56 @@ def query(
         print(f"picture: {picture}")
 
 
+@app.command
+def skeletonize(
+    source: str,
+    out: Path,
+    /,
+    *,
+    method: Literal["skel", "thin", "zhang"] = "skel",
+    homogeneous: bool = False,
+    threshold: int = 128,
+    recursive: bool = True,
+    suffix: str = "",
+    overwrite: bool = False,
+) -> None:
+    """Reduce sketches to their centrelines, one pixel wide, black on white; exit code 1 when a file could not be read.
+
+    Args:
+        source: a sketch (PNG or JPEG of any polarity, SVG, QuickDraw ndjson; `file.ndjson:7` for drawing 7) or a folder.
+        out: PNG to write; for a folder, or for all drawings of an ndjson file, the folder to write.
+        method: skel is MATLAB's bwmorph 'skel', thin Guo-Hall, zhang Zhang-Suen.
+        homogeneous: the homogeneous transformation of DeepSSP, Algorithm 1, as its recipe applies it; implies skel.
+        threshold: grey levels below it, 1 to 255, are ink.
+        recursive: folders below SOURCE as well; --no-recursive takes its own files only.
+        suffix: put between a file's name and .png.
+        overwrite: replace files that exist.
+    """
+    from sketchfast.runtime.skeletonize_files import skeletonize_files
+
+    done = skeletonize_files(
+        source,
+        out,
+        method=method,
+        homogeneous=homogeneous,
+        threshold=threshold,
+        recursive=recursive,
+        suffix=suffix,
+        overwrite=overwrite,
+        progress=sys.stderr.isatty(),
+    )
+    for name, guessed in done.guessed[:20]:
+        print(f"guessed: {name}: {guessed}")
+    if len(done.guessed) > 20:
+        print(f"guessed for {len(done.guessed) - 20} more")
+    files = "1 file" if len(done.written) == 1 else f"{len(done.written)} files"
+    print(f"wrote {files}: {done.written[0] if len(done.written) == 1 else out}")
+    if done.failed:
+        for name, reason in done.failed:
+            print(f"left out {name}: {reason}", file=sys.stderr)
+        raise SystemExit(1)
+
+
 def _export_of(model: Path) -> Path:
     """The export folder itself, or the export of a run's model, made in the run when it is not there yet or out of date."""
     if (model / "manifest.json").is_file():

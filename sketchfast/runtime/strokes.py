@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -82,20 +82,25 @@ def read_ndjson(path: str | os.PathLike[str], index: int = 0) -> Strokes:
 
     `"drawing"` is a list of strokes, each `[xs, ys, ...]`; further rows (time, part labels) are not read.
     """
-    path = check_file(path)
     if index < 0:
         raise ValueError(f"index must be 0 or more, got {index}")
     count = 0
+    for line in ndjson_lines(path):
+        if count == index:
+            return parse_drawing(line, f"{path}, drawing {index}")
+        count += 1
+    raise ValueError(f"{path} holds {count} drawings (0..{count - 1}), there is no drawing {index}")
+
+
+def ndjson_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The lines of a QuickDraw file that are not blank, one drawing each (`parse_drawing`), read one at a time."""
+    path = check_file(path)
     with path.open("rb") as file:
         while line := file.readline(MAX_LINE_BYTES + 1):
             if len(line) > MAX_LINE_BYTES:
                 raise ValueError(f"{path} has a line longer than {MAX_LINE_BYTES:,} bytes")
-            if not line.strip():
-                continue
-            if count == index:
-                return parse_drawing(line, f"{path}, drawing {index}")
-            count += 1
-    raise ValueError(f"{path} holds {count} drawings (0..{count - 1}), there is no drawing {index}")
+            if line.strip():
+                yield line
 
 
 def parse_drawing(line: bytes | str, source: str) -> Strokes:
