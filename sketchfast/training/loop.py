@@ -15,7 +15,7 @@ from torch import Tensor
 from sketchfast.training import training_state
 from sketchfast.training.history import History, read_history
 from sketchfast.training.interrupt import StopRequest
-from sketchfast.training.loop_config import MAY_CHANGE, FitResult, LoopConfig, check
+from sketchfast.training.loop_config import MAY_CHANGE, FitResult, LoopConfig, check, resolve_precision
 from sketchfast.training.processes import any_of, gather_int, mean_over, on_main
 from sketchfast.training.progress import RunProgress
 from sketchfast.training.run_folder import RunFolder
@@ -45,6 +45,7 @@ def fit(
     check(config)
     if task.mode not in ("max", "min"):
         raise ValueError(f'task {task.name!r}: mode must be "max" or "min", found {task.mode!r}')
+    config = dataclasses.replace(config, precision=resolve_precision(config))
     if config.threads:
         torch.set_num_threads(config.threads)
     # `fabric run` has started the processes already, and refuses any number of them but "auto" or its own.

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 # Settings of the loop that may differ when a run is resumed. `epochs` changes what is learnt from there on: the
 # learning rate follows its schedule over the new number of steps. The others change it by rounding at most.
 MAY_CHANGE = tuple(
@@ -29,7 +31,8 @@ class LoopConfig:
     """Continue the run in `out` (start it if there is none yet)."""
     seed: int = 0
     precision: str = "32-true"
-    """32-true, bf16-mixed, 16-mixed, bf16-true, ..."""
+    """32-true, bf16-mixed, 16-mixed, bf16-true, ...; or auto: bf16-mixed where the device multiplies bfloat16 itself,
+    else 32-true."""
     accelerator: str = "auto"
     """auto, cpu, cuda, mps"""
     devices: int | str = 1
@@ -62,6 +65,22 @@ class FitResult:
     history: list[dict[str, Any]]
     out: Path
     interrupted: bool
+
+
+def resolve_precision(config: LoopConfig) -> str:
+    """What "auto" stands for on this machine; any other setting as it is.
+
+    bfloat16 that the processor has no instructions for is emulated, tens of times slower than float32."""
+    if config.precision != "auto":
+        return config.precision
+    if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif config.accelerator in ("auto", "cpu"):
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        native = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    else:
+        native = False
+    return "bf16-mixed" if native else "32-true"
 
 
 def check(config: LoopConfig) -> None:

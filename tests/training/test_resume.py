@@ -182,3 +182,13 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         run(loop(tmp_path / "run", epochs=1), ToyOptions())
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     run(loop(tmp_path / "run", epochs=1), ToyOptions())
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_automatic_precision_is_resolved_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool, expected: str
+) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: native, raising=False)
+    run(loop(tmp_path, epochs=1, accelerator="cpu", precision="auto"), ToyOptions())
+    assert json.loads((tmp_path / "config.json").read_text())["loop"]["precision"] == expected
