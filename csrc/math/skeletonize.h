@@ -15,7 +15,7 @@
 //   the row and one of the row below, which a sweep down the image computes once a row and keeps.
 //
 // "thin", bwmorph's 'thin': Guo and Hall, "Parallel thinning with two-subiteration algorithms" (1989), A1.
-// "zhang": Zhang and Suen, "A fast parallel algorithm for thinning digital patterns" (1984).
+// "zhang": Zhang and Suen, "A fast parallel algorithm for thinning digital patterns" (1984), as scikit-image has it.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -112,20 +112,30 @@ SKETCHFAST_SKELETON_INLINE Word after_guo_hall(const Row<Word>& a, const Row<Wor
   return c.x & ~(g1 & g2 & ~kept_by_g3);
 }
 
-// The row after subiteration 0 or 1 of a Zhang-Suen iteration: one transition from 0 to 1 around the pixel, 2 to 6
-// neighbours, and the half plane of the subiteration. Two transitions that follow each other exclude one another, so eight
-// of them are four words. With one transition the neighbours are one arc; an arc of two pixels or more holds a 4-neighbour
-// and a diagonal one, and so does the rest of the ring where it has two or more (that some 4-neighbour is 0 is also what
-// the half plane asks).
+// The row after subiteration 0 or 1 of "zhang". Zhang and Suen delete where there is one transition from 0 to 1 around the
+// pixel, where 2 to 6 neighbours are stroke, and in the half plane of the subiteration. scikit-image departs from that in
+// 25 neighbourhoods (reference/skeletonize.py lists them): it also deletes corners of staircases, and it splits line ends
+// of two pixels between the subiterations so that 2x2 squares survive. Two transitions that follow each other exclude one
+// another, so eight of them are four words. `kept` is the least sum of products with that transition given; `corner` holds
+// the staircases, which have two.
 template <int S, class Word>
 SKETCHFAST_SKELETON_INLINE Word after_zhang_suen(const Row<Word>& a, const Row<Word>& c, const Row<Word>& b) {
   static_assert(S == 0 || S == 1);
-  const Word transition = one_of_four<Word>((a.east & ~a.x) | (c.east & ~a.east), (b.east & ~c.east) | (b.x & ~b.east),
-                                            (b.west & ~b.x) | (c.west & ~b.west), (a.west & ~c.west) | (a.x & ~a.west));
-  const Word two = (a.x | b.x | c.west | c.east) & (a.west | a.east | b.west | b.east);
-  const Word seven = a.west & a.east & b.west & b.east;
-  const Word kept = S == 0 ? c.east & b.x & (a.x | c.west) : a.x & c.west & (c.east | b.x);
-  return c.x & ~(transition & two & ~(seven | kept));
+  const Word n = a.x, s = b.x, w = c.west, e = c.east, nw = a.west, ne = a.east, sw = b.west, se = b.east;
+  const Word transition =
+      one_of_four<Word>((ne & ~n) | (e & ~ne), (se & ~e) | (s & ~se), (sw & ~s) | (w & ~sw), (nw & ~w) | (n & ~nw));
+  const Word only_w = w & ~e, only_e = e & ~w, only_n = n & ~s, only_s = s & ~n;
+  if constexpr (S == 0) {
+    const Word kept = (e & ((n & s) | (w & se & sw))) | (ne & nw & se & sw) | ~(e | n | sw) | ~(ne | nw | (se & sw));
+    const Word corner =
+        ~se & ((only_n & (only_w | (only_e & ~sw))) | (only_s & ~(ne | sw) & (only_w | (only_e & ~nw))));
+    return c.x & ~((transition & ~kept) | corner);
+  } else {
+    const Word kept = (e & n & w) | (nw & sw & ((e & ne) | (n & s))) | ~(e | ne | sw) | ~(nw | s | se | w);
+    const Word corner =
+        ~nw & ((only_s & ((only_e & (sw | ~ne)) | (only_w & ~ne))) | (only_n & ~(ne | sw) & (only_e | (only_w & ~se))));
+    return c.x & ~((transition & ~kept) | corner);
+  }
 }
 
 }  // namespace sketchfast::skeleton
