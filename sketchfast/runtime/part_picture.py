@@ -1,0 +1,204 @@
+"""The picture of a parsed sketch: its parts in colour under the ink, and a legend. numpy and Pillow only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from .. import atomic
+
+# Okabe and Ito's colours, which people with any colour vision tell apart, without their black (the ink is black) and
+# with yellow late, as it is faint on white; then three more of Tol's for sets with many parts. Part k has colour k - 1.
+COLOURS: tuple[tuple[int, int, int], ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (204, 121, 167),
+    (0, 114, 178),
+    (213, 94, 0),
+    (240, 228, 66),
+    (153, 153, 153),
+    (136, 34, 85),
+    (153, 153, 51),
+    (51, 34, 136),
+)
+_STRENGTH = 0.75  # of the colour on white paper
+_SMALLEST, _LARGEST, _THINNEST = 256, 1024, 16  # sides of the drawn sketch, pixels
+_MARGIN, _LINE, _SWATCH, _NAME_WIDTH = 12, 24, 16, 300
+_INK, _QUIET, _PAPER, _FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 255), (205, 205, 210)
+_NOTHING = "no part found"
+_SOFTWARE = "sketchfast parse"
+
+_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+
+def part_colour(label: int) -> tuple[int, int, int]:
+    """RGB of a part, the same in every picture; white for background (0). Part 12 begins anew with darker colours."""
+    if label == 0:
+        return _PAPER
+    turn, place = divmod(label - 1, len(COLOURS))
+    red, green, blue = (round(level * 0.6**turn) for level in COLOURS[place])
+    return red, green, blue
+
+
+def overlay(sketch: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Parts in colour with the ink on top: sketch uint8 [H, W], ink dark on white, and mask uint8 [H, W] -> uint8 [H, W, 3].
+
+    Labels from 250 on, among them 255 (ignored), are drawn as light grey. ValueError for other shapes, TypeError for
+    other types.
+    """
+    for name, values in (("sketch", sketch), ("mask", mask)):
+        if not isinstance(values, np.ndarray) or values.dtype != np.uint8:
+            found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+            raise TypeError(f"{name} must be a numpy array of uint8, got {found}")
+    if sketch.ndim != 2 or 0 in sketch.shape or mask.shape != sketch.shape:
+        raise ValueError(
+            f"sketch and mask must have the same shape [H, W], got {list(sketch.shape)} and {list(mask.shape)}"
+        )
+    table = np.full((256, 3), 235, np.uint16)
+    for label in range(250):
+        colour = np.array(part_colour(label))
+        table[label] = np.rint(255 - _STRENGTH * (255 - colour))
+    paint = table[mask]
+    return ((paint * sketch[:, :, None] + 127) // 255).astype(np.uint8)
+
+
+def part_picture(
+    sketch: np.ndarray,
+    mask: np.ndarray,
+    part_names: Mapping[int, str],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+) -> bytes:
+    """A PNG of the overlay with a legend: colour, name and share of the drawn area of every part that occurs.
+
+    sketch, mask: as `overlay` has them. part_names: label -> name. Small sketches are enlarged by whole factors, large
+    ones shrunk without losing thin lines. path: also write it there (.png), whole or not at all; only a picture that
+    this function wrote is replaced. Raises as `overlay`, and as `check_part_picture_path` does.
+    """
+    if path is not None:
+        check_part_picture_path(path)
+    drawn = Image.fromarray(_sized(sketch, mask))
+    font, small = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
+    rows = _legend(mask, part_names)
+    below = drawn.width > 1.5 * drawn.height
+    measure = ImageDraw.Draw(drawn)
+    texts = [(label, _shorten(name, measure, font), share) for label, name, share in rows]
+    name_width = max((measure.textlength(name, font=font) for _, name, _ in texts), default=0)
+    legend_width = round(_SWATCH + 8 + name_width + 12 + measure.textlength("100.0 %", font=small))
+    legend_height = _LINE * max(1, len(texts))
+    columns = 1
+    if below:
+        columns = max(1, min(len(texts), (drawn.width + 2 * _MARGIN) // (legend_width + 2 * _MARGIN)))
+        legend_height = _LINE * max(1, -(-len(texts) // columns))
+    header = _LINE + 4 if title else 0
+    legend_all = columns * (legend_width + 2 * _MARGIN) - 2 * _MARGIN
+    if below:
+        width, height = max(drawn.width, legend_all), drawn.height + _MARGIN + legend_height
+    else:
+        width, height = drawn.width + 2 * _MARGIN + legend_width, max(drawn.height, legend_height)
+    heading = _shorten(title, measure, font, max(width, 2 * _MARGIN))
+    sheet = Image.new("RGB", (width + 2 * _MARGIN, height + header + 2 * _MARGIN), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((_MARGIN, _MARGIN - 2), heading, fill=_INK, font=font)
+    top = _MARGIN + header
+    sheet.paste(drawn, (_MARGIN, top))
+    draw.rectangle((_MARGIN - 1, top - 1, _MARGIN + drawn.width, top + drawn.height), outline=_FRAME)
+    left = _MARGIN if below else 3 * _MARGIN + drawn.width
+    first = top + drawn.height + _MARGIN if below else top
+    for number, (label, name, share) in enumerate(texts):
+        x = left + number % columns * (legend_width + 2 * _MARGIN)
+        y = first + number // columns * _LINE
+        fill = tuple(
+            int(level)
+            for level in overlay(np.full((1, 1), 255, np.uint8), np.full((1, 1), label, np.uint8))[0, 0]
+        )
+        draw.rectangle((x, y + 3, x + _SWATCH, y + 3 + _SWATCH), fill=fill, outline=_QUIET)
+        draw.text((x + _SWATCH + 8, y + 2), name, fill=_INK, font=font)
+        percent = f"{100 * share:.1f} %"
+        draw.text(
+            (x + legend_width - draw.textlength(percent, font=small), y + 3), percent, fill=_QUIET, font=small
+        )
+    if not texts:
+        draw.text((left, first + 2), _NOTHING, fill=_QUIET, font=small)
+    data = png_bytes(sheet)
+    if path is not None:
+        atomic.write_bytes(path, data)
+    return data
+
+
+def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """The mask uint8 [H, W] itself as an 8-bit grey PNG, value = label; replaces only what this module wrote."""
+    check_part_picture_path(path)
+    atomic.write_bytes(path, png_bytes(Image.fromarray(mask)))
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """PNG with the mark by which `check_part_picture_path` knows its own."""
+    mark = PngInfo()
+    mark.add_text("Software", _SOFTWARE)
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", pnginfo=mark)
+    return buffer.getvalue()
+
+
+def check_part_picture_path(path: str | os.PathLike[str]) -> None:
+    """Raises ValueError where the name does not end in .png, FileExistsError where it is a file of somebody else's."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"part picture {path}: expected a name that ends in .png")
+    if not path.exists():
+        return
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            ours = picture.info.get("Software") == _SOFTWARE
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise FileExistsError(f"part picture {path}: exists and is not a part picture, so it is not replaced")
+
+
+def _sized(sketch: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The overlay at a size to look at. Enlarged by pixel repetition; shrunk with the darkest ink and the nearest label."""
+    height, width = sketch.shape
+    shrink = -(-max(height, width) // _LARGEST)
+    if shrink > 1:
+        # The darkest of each shrink x shrink block: a line of one pixel stays a line.
+        padded = np.pad(sketch, ((0, -height % shrink), (0, -width % shrink)), constant_values=255)
+        blocks = padded.reshape(padded.shape[0] // shrink, shrink, padded.shape[1] // shrink, shrink)
+        sketch = blocks.min(axis=(1, 3))
+        y = np.minimum(np.arange(sketch.shape[0]) * shrink + shrink // 2, height - 1)
+        x = np.minimum(np.arange(sketch.shape[1]) * shrink + shrink // 2, width - 1)
+        mask = mask[y[:, None], x]
+    paint = overlay(sketch, mask)
+    grow = max(1, -(-_SMALLEST // max(paint.shape[:2])))
+    rows = max(grow, -(-_THINNEST // paint.shape[0]))  # a sketch one pixel high is drawn higher, to be seen
+    columns = max(grow, -(-_THINNEST // paint.shape[1]))
+    return paint.repeat(rows, axis=0).repeat(columns, axis=1)
+
+
+def _legend(mask: np.ndarray, part_names: Mapping[int, str]) -> list[tuple[int, str, float]]:
+    """(label, name, share of what is not background) of the labels that occur, by label."""
+    counts = np.bincount(mask.reshape(-1), minlength=256)
+    total = int(counts[1:].sum())
+    present = [int(label) for label in np.nonzero(counts)[0] if label]
+    return [
+        (label, " ".join(str(part_names.get(label, f"label {label}")).split()), int(counts[label]) / total)
+        for label in present
+    ]
+
+
+def _shorten(text: str, draw: ImageDraw.ImageDraw, font: _Font, width: float = _NAME_WIDTH) -> str:
+    if draw.textlength(text, font=font) <= width:
+        return text
+    while text and draw.textlength(text + "…", font=font) > width:
+        text = text[:-1]
+    return text + "…"
