@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.extras import SubcommandApp
 
@@ -33,7 +33,7 @@ def data_check(
     """Read a data set as training would and report what is there and every fault found; exit code 1 on trouble.
 
     Args:
-        name: sketchy, tu_berlin, quickdraw or folder.
+        name: sketchy, tu_berlin, quickdraw, folder, sketchparse, pascal-part or spg.
         root: the folder that holds it.
         split: check the lists of this split only, e.g. zeroshot1.
         strict: warnings fail too, among them counts other than the published ones.
@@ -264,6 +264,119 @@ def skeletonize(
         for name, reason in done.failed:
             print(f"left out {name}: {reason}", file=sys.stderr)
         raise SystemExit(1)
+
+
+@app.command
+def parse(
+    sketches: tuple[str, ...],
+    /,
+    *,
+    model: Path | None = None,
+    category: str | None = None,
+    out: Path | None = None,
+    mask: bool = False,
+    json: bool = False,
+) -> None:
+    """Find the parts of sketches: for each a picture with its parts in colour and a legend; exit code 1 if any failed.
+
+    Args:
+        sketches: PNG or JPEG of any size and polarity, SVG, QuickDraw ndjson (`file.ndjson:7` takes drawing 7, counted
+            from 0), or folders of these.
+        model: run folder of train/deepssp.py; runs/deepssp-demo by default, where it is there.
+        category: what the sketches show; guessed from each by default.
+        out: .png file for one sketch, else a folder; <sketch name>-parts.png in the current folder by default.
+        mask: also write <sketch name>-mask.png, 8-bit grey, 0 background and k the k-th part.
+        json: print one JSON object a line for each sketch instead of text.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sketchfast.models.parse_files import parse_jobs
+    from sketchfast.runtime.part_picture import check_part_picture_path
+
+    jobs = parse_jobs(sketches, out, mask)
+    for job in jobs:  # before the model is loaded
+        for file in (job.picture, job.mask):
+            if file is not None:
+                check_part_picture_path(file)
+    parser = _sketch_parser(model)
+    if category is not None:
+        parser.model.branch_of(category)
+    console = Console(stderr=True)
+    bar = Progress(
+        console=console,
+        disable=len(jobs) == 1 or not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else the bar's console would swallow what goes into a pipe or file
+    )
+    failed = 0
+    with bar:
+        for job in bar.track(jobs, description="parsing"):
+            failed += not _parse_one(parser, job, category, alone=len(jobs) == 1, json=json)
+    if failed:
+        print(f"sketchfast: {failed} of {len(jobs)} sketches could not be parsed", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _parse_one(parser: Any, job: Any, category: str | None, *, alone: bool, json: bool) -> bool:
+    """Parse one sketch, write its files and print what was found; False when it failed and was told so."""
+    import warnings
+    from json import dumps
+
+    from sketchfast.runtime.part_picture import part_picture, write_mask
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a blank sketch is told below
+            found = parser.parse(job.sketch, category)
+        percent = "" if found.score is None else f", {found.score:.0%} sure"
+        title = f"{Path(job.sketch).name}: {found.category or 'blank'}{percent}"
+        job.picture.parent.mkdir(parents=True, exist_ok=True)
+        part_picture(found.sketch, found.mask, found.part_names, job.picture, title=title)
+        if job.mask is not None:
+            write_mask(found.mask, job.mask)
+    except (ValueError, TypeError, OSError) as error:
+        if alone:
+            raise
+        message = str(error) if job.sketch in str(error) else f"{job.sketch}: {error}"
+        print(f"sketchfast: {message}", file=sys.stderr)
+        return False
+    if json:
+        parts = [
+            {"label": label, "name": found.part_names[label], "pixels": count}
+            for label, count in found.pixels.items()
+        ]
+        record = {
+            "sketch": job.sketch,
+            "category": found.category,
+            "score": found.score,
+            "blank": found.blank,
+        }
+        record |= {"guessed": found.guessed, "size": list(found.mask.shape), "parts": parts}
+        record |= {"picture": str(job.picture), "mask": None if job.mask is None else str(job.mask)}
+        print(dumps(record))
+        return True
+    if found.blank:
+        print(f"sketchfast: {job.sketch} shows no ink: its mask is background", file=sys.stderr)
+    print(title + (f" (guessed: {found.guessed})" if found.guessed else ""))
+    drawn = sum(count for label, count in found.pixels.items() if label)
+    for label, count in found.pixels.items():
+        if label and count:
+            print(f"  {label:>3}  {found.part_names[label]:<16} {count / drawn:6.1%}  {count} pixels")
+    print(f"  picture: {job.picture}" + ("" if job.mask is None else f", mask: {job.mask}"))
+    return True
+
+
+def _sketch_parser(model: Path | None) -> Any:
+    """The parser of a run, or of the demo's. FileNotFoundError tells how to train one."""
+    from sketchfast.models.sketch_parser import SketchParser
+
+    demo = Path("runs/deepssp-demo")
+    if model is None and not demo.is_dir():
+        raise FileNotFoundError(
+            f"no model: {demo} is not here. Train one with `python train/deepssp.py` in the repository, "
+            "or name a run folder with --model RUN"
+        )
+    return SketchParser(model or demo)
 
 
 def _export_of(model: Path) -> Path:
