@@ -10,6 +10,9 @@
 // Not emulated: memory ordering, registers, speed.
 #pragma once
 
+#include <math.h>  // in the global namespace, as in device code
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -123,6 +126,16 @@ T __shfl_down_sync(unsigned mask, T value, unsigned offset) {
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int other) {
   return emulation::shuffle(mask, value, emulation::lane() ^ other);
+}
+inline int min(int a, int b) { return std::min(a, b); }
+inline int max(int a, int b) { return std::max(a, b); }
+inline float max(float a, float b) { return fmaxf(a, b); }
+inline double max(double a, double b) { return fmax(a, b); }
+inline float __expf(float x) { return expf(x); }
+inline float __uint_as_float(unsigned bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
 }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
