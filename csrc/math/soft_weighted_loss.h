@@ -74,6 +74,28 @@ SKETCHFAST_HOST_DEVICE inline SoftLabel soft_label(const int (&counted)[kWindowP
   return label;
 }
 
+SKETCHFAST_HOST_DEVICE inline int lowest_bit(uint64_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __ffsll(static_cast<long long>(bits)) - 1;
+#else
+  return __builtin_ctzll(bits);
+#endif
+}
+
+// The same of packed counts, in the order of the classes.
+SKETCHFAST_HOST_DEVICE inline SoftLabel soft_label(uint64_t counts) {
+  SoftLabel label;
+  label.total = packed_total(counts);
+  uint64_t met = (counts | counts >> 1 | counts >> 2 | counts >> 3) & 0x1111111111111111ull;
+  for (; met != 0; met &= met - 1) {
+    const int j = lowest_bit(met) / 4;
+    label.classes[label.distinct] = j;
+    label.counts[label.distinct] = packed_count(counts, j);
+    ++label.distinct;
+  }
+  return label;
+}
+
 // f_j without a list, for loops over j with the window in registers.
 SKETCHFAST_HOST_DEVICE inline int count_in_window(const int (&counted)[kWindowPixels], int j) {
   int count = 0;
