@@ -8,10 +8,13 @@ from pathlib import Path
 from sketchfast.data import published
 from sketchfast.data.check_files import check_files, check_instances
 from sketchfast.data.check_lists import Listed, check_lists
-from sketchfast.data.layouts import LAYOUTS, FoundLayout, dataset_name, find_layout
+from sketchfast.data.check_parts import CHECKED, check_parts
+from sketchfast.data.layouts import LAYOUTS, FoundLayout, class_key, dataset_name, find_layout
 from sketchfast.data.report import Finding, Report
 
 __all__ = ["Finding", "Report", "check"]
+
+_PART_SPELLINGS = {class_key(name): name for name in CHECKED}
 
 
 def check(
@@ -26,7 +29,8 @@ def check(
 ) -> Report:
     """Examines a data set and collects all that is wrong; ValueError only for an unknown name or split.
 
-    name: "sketchy", "tu_berlin", "quickdraw" or "folder", in any usual spelling.
+    name: "sketchy", "tu_berlin", "quickdraw" or "folder", in any usual spelling; or a part-labelled data set:
+        "sketchparse", "pascal-part", "spg".
     split: check the lists of this split only; all that are there when None.
     strict: warnings fail too, among them counts other than the published ones. Without it a subset that is
         consistent in itself is fine, and the report says `subset: N of published M`.
@@ -34,7 +38,16 @@ def check(
 
     `report.ok` and `report.exit_code` (0 or 1) are the verdict.
     """
-    dataset = dataset_name(name)
+    part_set = _PART_SPELLINGS.get(class_key(name))
+    if part_set is not None:
+        if split is not None:
+            raise ValueError(f"split: {part_set} has no list folders to choose from, got {split!r}")
+        return check_parts(part_set, root, strict=strict, decode=decode, progress=progress, threads=threads)
+    try:
+        dataset = dataset_name(name)
+    except ValueError as error:
+        known, _, got = str(error).partition(", got ")
+        raise ValueError(f"{known}, {', '.join(CHECKED)}, got {got}") from None
     report = Report(dataset, Path(root), strict=strict)
     try:
         found = find_layout(dataset, root, split)

@@ -231,7 +231,7 @@ class _Geometry:
             np.asarray(picture, np.float32),
             [square[..., 1], square[..., 0]],
             order=1,
-            mode="constant",
+            mode="grid-constant",
             cval=255,
         )
         return np.clip(np.rint(values), 0, 255).astype(np.uint8)
