@@ -58,11 +58,16 @@ def synthetic_parts(
     train_drawers: int = 48,
     test_drawers: int = 24,
     categories: Sequence[str] = SKETCHPARSE,
+    poses: bool = True,
+    hand: float = 0.35,
 ) -> PartSplit:
     """Instances 0..train_per_category-1 of each category train, the next ones are held out, the next ones test.
 
     Drawers 0..train_drawers-1 draw training sketches; held-out and test sketches come from the test_drawers
-    after them. ValueError for an unknown category, a repeat, or a count below 1 (held_out_per_category may be 0).
+    after them. poses, hand: as in synthetic.instance; a steadier hand than the plain world's, so that masks fit the
+    lines as closely as those people draw.
+
+    ValueError for an unknown category, a repeat, or a count below 1 (held_out_per_category may be 0).
     """
     for option, value, least in (
         ("train_per_category", train_per_category, 1),
@@ -82,7 +87,11 @@ def synthetic_parts(
         raise ValueError(f"size: expected 16..1024 pixels, found {size}")
 
     def make(title: str, start: int, count: int, first_drawer: int, drawers: int) -> SyntheticPartSet:
-        things = [instance(name, start + k, seed) for name in categories for k in range(count)]
+        things = [
+            instance(name, start + k, seed, poses=poses, hand=hand)
+            for name in categories
+            for k in range(count)
+        ]
         chosen = [first_drawer + mix(seed, _SEED_OF_DRAWER, t.category, t.index) % drawers for t in things]
         return SyntheticPartSet(title, categories, things, chosen, size)
 

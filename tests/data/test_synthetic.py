@@ -298,3 +298,32 @@ def test_bad_input_is_named() -> None:
         synthetic.zero_shot(unseen=("cat", "cat"))
     with pytest.raises(ValueError, match="train_per_class: expected at least 1, found 0"):
         synthetic.zero_shot(train_per_class=0)
+
+
+def test_postures_and_a_steady_hand_leave_the_plain_world_alone(seed: int) -> None:
+    plain = [synthetic.instance("dog", i, seed) for i in range(24)]
+    posed = [synthetic.instance("dog", i, seed, poses=True) for i in range(24)]
+    shapes = {len(thing.photo_pieces) for thing in posed}
+    assert len(shapes) > len({len(thing.photo_pieces) for thing in plain})
+    same = [np.array_equal(a.part_mask(64), b.part_mask(64)) for a, b in zip(plain, posed, strict=True)]
+    assert 0 < sum(same) < 24  # the usual posture is one of those it may take
+
+
+def test_a_steady_hand_draws_along_the_mask(seed: int) -> None:
+    """Ink strays from the part boundaries less; neat drawer's ink is everywhere near one."""
+    from scipy.ndimage import distance_transform_edt
+
+    def stray(hand: float) -> float:
+        far = []
+        for i in range(6):
+            thing = synthetic.instance("sheep", i, seed, hand=hand)
+            mask, ink = thing.part_mask(256, style=2), thing.sketch(2, 256)[..., 0] < 128
+            edge = np.zeros_like(ink)
+            edge[1:] |= mask[1:] != mask[:-1]
+            edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+            far.append(distance_transform_edt(~ink)[edge].mean())
+        return float(np.mean(far))
+
+    assert stray(0.0) < stray(1.0)
+    with pytest.raises(ValueError, match="hand"):
+        synthetic.instance("sheep", 0, hand=1.5)

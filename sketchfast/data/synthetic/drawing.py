@@ -37,12 +37,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Category:
-    """parts: names in mask order (id = position + 1). attributes: words, see semantics.py."""
+    """parts: names in mask order (id = position + 1). attributes: words, see semantics.py.
+
+    poses: further programs for the same thing in other postures and views, which an Instance draws on when asked.
+    """
 
     name: str
     program: Callable[[Drawing], None]
     parts: tuple[str, ...]
     attributes: str
+    poses: tuple[Callable[[Drawing], None], ...] = ()
 
 
 class Drawing:

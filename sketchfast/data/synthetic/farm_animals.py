@@ -88,12 +88,14 @@ def cow(d: Drawing) -> None:
         eye(d, hx + 0.04 * side, hy + 0.16, 0.012)
 
 
-def horse(d: Drawing) -> None:
+def horse(
+    d: Drawing, swing: float = 0.09, knee: float = 0.02, lift: tuple[float, float] = (0.36, 0.5)
+) -> None:
     long, high = d.value("long", 0.42, 0.52), d.value("high", 0.17, 0.22)
     foot = high + d.value("leg", 0.36, 0.5)
     width = d.value("leg_width", 0.05, 0.075)
-    lift, reach = d.value("neck_lift", 0.36, 0.5), d.value("neck_reach", 0.1, 0.26)
-    legs(d, (-0.78 * long, 0.8 * long), 0.3 * high, foot, width, "fur", near=False)
+    neck, reach = d.value("neck_lift", *lift), d.value("neck_reach", 0.1, 0.26)
+    legs(d, (-0.78 * long, 0.8 * long), 0.3 * high, foot, width, "fur", near=False, swing=swing, knee=knee)
     root = (0.97 * long, -0.6 * high)
     sweep = d.value("tail_sweep", 0.08, 0.22)
     d.shape(
@@ -109,14 +111,24 @@ def horse(d: Drawing) -> None:
         "hair",
     )
     d.shape("body", trunk(d, long, high, d.value("sag", 0, 0.04)), "fur", join="animal")
-    legs(d, (-0.8 * long, 0.78 * long), 0.2 * high, foot + 0.02, width, "fur", near=True)
-    poll = np.array([-long - reach, -0.55 * high - lift])
-    neck = polyline(
+    legs(
+        d,
+        (-0.8 * long, 0.78 * long),
+        0.2 * high,
+        foot + 0.02,
+        width,
+        "fur",
+        near=True,
+        swing=swing,
+        knee=knee,
+    )
+    poll = np.array([-long - reach, -0.55 * high - neck])
+    crest = polyline(
         (-0.72 * long, -0.25 * high),
-        (-0.98 * long - 0.2 * reach, -0.8 * high - 0.35 * lift),
+        (-0.98 * long - 0.2 * reach, -0.8 * high - 0.35 * neck),
         poll + (0.04, 0.05),
     )
-    d.shape("body", tube(neck, (0.34, 0.22, 0.15)), "fur", join="animal")
+    d.shape("body", tube(crest, (0.34, 0.22, 0.15)), "fur", join="animal")
     nod = d.value("nod", -12, 18)
     face = spline(
         (0.05, -0.06),
@@ -139,14 +151,22 @@ def horse(d: Drawing) -> None:
     mane: list[ArrayLike] = [
         poll + (0.03, -0.07),
         poll + (0.16, 0.02),
-        (-0.8 * long + 0.02, -1.25 * high - 0.4 * lift),
+        (-0.8 * long + 0.02, -1.25 * high - 0.4 * neck),
         (-0.55 * long, -1.15 * high),
-        (-0.72 * long, -0.75 * high - 0.2 * lift),
+        (-0.72 * long, -0.75 * high - 0.2 * neck),
         poll + (0.1, 0.12),
     ]
     d.shape("body", spline(*mane), "hair", weight=0.75)
     eye(d, *place(polyline((-0.06, 0.0)), *poll, angle=-nod)[0])
     d.line(place(polyline((-0.28, 0.19), (-0.2, 0.17)), *poll, angle=-nod), weight=0.4)
+
+
+def striding_horse(d: Drawing) -> None:
+    horse(d, swing=0.28, knee=0.1)
+
+
+def horse_with_low_head(d: Drawing) -> None:
+    horse(d, swing=0.12, knee=0.03, lift=(-0.1, 0.3))
 
 
 def sheep(d: Drawing) -> None:
@@ -183,6 +203,7 @@ CATEGORIES = (
         horse,
         PARTS,
         "animal fur legs four-legs tail mane eyes farm hoof snout large long-neck long-body rideable",
+        poses=(striding_horse, horse_with_low_head),
     ),
     Category("sheep", sheep, PARTS, "animal wool legs four-legs tail eyes farm hoof cloudy round small"),
 )

@@ -10,12 +10,23 @@ PARTS = ("head", "body", "leg", "tail")
 
 
 def legs(
-    d: Drawing, hips: tuple[float, ...], top: float, foot: float, width: float, paint: str, near: bool
+    d: Drawing,
+    hips: tuple[float, ...],
+    top: float,
+    foot: float,
+    width: float,
+    paint: str,
+    near: bool,
+    swing: float = 0.09,
+    knee: float = 0.02,
 ) -> None:
-    """One front and one back leg. The far pair stands a little apart and is drawn before the body."""
+    """One front and one back leg. The far pair stands a little apart and is drawn before the body.
+
+    swing: how far a foot is set forward or back at most. knee: how far a knee is bent.
+    """
     for end, hip in zip(("front", "back"), hips, strict=True):
-        stride = d.value(f"{end}_stride_{near}", -0.09, 0.09)
-        bend = d.value(f"{end}_bend", -0.02, 0.03) * (1 if end == "front" else -1.6)
+        stride = d.value(f"{end}_stride_{near}", -swing, swing)
+        bend = d.value(f"{end}_bend", -knee, 1.5 * knee) * (1 if end == "front" else -1.6)
         shift = 0.0 if near else (0.13 if end == "front" else -0.13)
         line = polyline(
             (hip + shift, top), (hip + shift - bend, (top + foot) / 2), (hip + shift + stride, foot)

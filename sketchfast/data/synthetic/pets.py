@@ -115,11 +115,11 @@ def cat(d: Drawing) -> None:
     )
 
 
-def dog(d: Drawing) -> None:
+def dog(d: Drawing, swing: float = 0.09, knee: float = 0.02) -> None:
     long, high = d.value("long", 0.36, 0.5), d.value("high", 0.13, 0.19)
     foot = high + d.value("leg", 0.18, 0.34)
     width = d.value("leg_width", 0.06, 0.085)
-    legs(d, (-0.75 * long, 0.8 * long), 0.3 * high, foot, width, "fur", near=False)
+    legs(d, (-0.75 * long, 0.8 * long), 0.3 * high, foot, width, "fur", near=False, swing=swing, knee=knee)
     root = (0.92 * long, -0.55 * high)
     wag, rise = d.value("tail_wag", 0.05, 0.22), d.value("tail", 0.22, 0.36)
     d.shape(
@@ -132,7 +132,17 @@ def dog(d: Drawing) -> None:
         join="animal",
     )
     d.shape("body", trunk(d, long, high, -0.05), "fur", join="animal")
-    legs(d, (-0.78 * long, 0.82 * long), 0.1 * high, foot + 0.02, width, "fur", near=True)
+    legs(
+        d,
+        (-0.78 * long, 0.82 * long),
+        0.1 * high,
+        foot + 0.02,
+        width,
+        "fur",
+        near=True,
+        swing=swing,
+        knee=knee,
+    )
     hx, hy = -long - d.value("reach", 0.03, 0.12), -high - d.value("head_lift", 0.12, 0.24)
     d.shape(
         "body",
@@ -140,6 +150,11 @@ def dog(d: Drawing) -> None:
         "fur",
         join="animal",
     )
+    dog_head(d, hx, hy)
+
+
+def dog_head(d: Drawing, hx: float, hy: float) -> None:
+    """In profile, facing left; (hx, hy) is its middle."""
     snout = d.value("snout", 0.15, 0.28)
     d.shape(
         "head",
@@ -189,6 +204,174 @@ def dog(d: Drawing) -> None:
     )
     if d.chance("collar", 0.5):
         d.line(polyline((hx + 0.0, hy + 0.13), (hx + 0.15, hy + 0.05)), weight=0.5, width=0.025)
+
+
+def striding_dog(d: Drawing) -> None:
+    dog(d, swing=0.22, knee=0.06)
+
+
+def sitting_dog(d: Drawing) -> None:
+    """In profile, facing left, on its haunches."""
+    high, wide = d.value("sit_high", 0.5, 0.68), d.value("sit_wide", 0.4, 0.56)
+    lean, width = d.value("sit_lean", 0.0, 0.1), d.value("leg_width", 0.06, 0.09)
+    rump = (0.8 * wide, 0.36 * high)
+    wag = d.value("tail_wag", 0.1, 0.3)
+    d.shape(
+        "tail",
+        tube(
+            polyline(
+                rump,
+                (rump[0] + 0.6 * wag, 0.47 * high),
+                (rump[0] + wag, 0.47 * high - d.value("tail", 0.0, 0.25)),
+            ),
+            (0.08, 0.06, 0.03),
+        ),
+        "fur",
+        join="animal",
+    )
+    d.shape(
+        "body",
+        spline(
+            (-0.32 * wide - lean, -0.5 * high),
+            (0.05 * wide - lean, -0.55 * high),
+            (0.45 * wide, -0.1 * high),
+            (0.85 * wide, 0.2 * high),
+            (0.85 * wide, 0.46 * high),
+            (0.3 * wide, 0.5 * high),
+            (-0.1 * wide, 0.35 * high),
+            (-0.4 * wide, -0.1 * high),
+        ),
+        "fur",
+        join="animal",
+    )
+    foot = 0.52 * high
+    for near in (False, True):
+        x = (-0.22 if near else -0.08) * wide - lean
+        step = d.value(f"front_stride_{near}", -0.06, 0.04)
+        d.shape(
+            "leg",
+            tube(
+                polyline((x, 0.02 * high), (x + 0.02, 0.3 * high), (x + step, foot)),
+                (1.5 * width, width, width),
+            ),
+            "fur",
+            weight=1.0 if near else 0.9,
+        )
+    haunch = d.value("haunch", 0.17, 0.23)
+    d.shape("leg", ellipse(0.5 * wide, 0.3 * high, haunch, 1.05 * haunch), "fur", weight=0.9, join="hind")
+    d.shape("leg", ellipse(0.28 * wide, 0.49 * high, 0.15, 0.05), "fur", join="hind")
+    hx, hy = -0.22 * wide - lean, -0.62 * high - d.value("head_lift", 0.04, 0.14)
+    neck = tube(polyline((-0.12 * wide - lean, -0.38 * high), (hx + 0.03, hy + 0.03)), (0.28, 0.2))
+    d.shape("body", neck, "fur", join="animal")
+    dog_head(d, hx, hy)
+
+
+def dog_from_the_front(d: Drawing) -> None:
+    """Sitting or standing, looking at us."""
+    high, wide = d.value("sit_high", 0.45, 0.62), d.value("sit_wide", 0.19, 0.27)
+    width = d.value("leg_width", 0.08, 0.11)
+    r = d.value("head", 0.16, 0.23)
+    if d.chance("tail_shown", 0.5):
+        side = 1 if d.chance("tail_side", 0.5) else -1
+        d.shape(
+            "tail",
+            tube(
+                polyline(
+                    (side * 0.8 * wide, 0.3 * high),
+                    (side * (wide + 0.12), 0.28 * high),
+                    (side * (wide + d.value("tail", 0.16, 0.3)), 0.05 * high),
+                ),
+                (0.07, 0.06, 0.03),
+            ),
+            "fur",
+        )
+    for side in (-1, 1):
+        d.shape("leg", ellipse(side * 0.95 * wide, 0.42 * high, 0.11, 0.15), "fur", weight=0.7)
+        d.shape("leg", ellipse(side * 1.05 * wide, 0.53 * high, 0.12, 0.05), "fur", weight=0.8)
+    d.shape(
+        "body",
+        spline(
+            (-0.6 * wide, -0.5 * high),
+            (0.6 * wide, -0.5 * high),
+            (0.9 * wide, 0.0),
+            (wide, 0.35 * high),
+            (0.5 * wide, 0.5 * high),
+            (-0.5 * wide, 0.5 * high),
+            (-wide, 0.35 * high),
+            (-0.9 * wide, 0.0),
+        ),
+        "fur",
+    )
+    for side in (-1, 1):
+        d.shape(
+            "leg",
+            tube(
+                polyline((side * 0.42 * wide, -0.02 * high), (side * 0.45 * wide, 0.57 * high)),
+                (1.1 * width, 1.2 * width),
+            ),
+            "fur",
+        )
+    _face(d, d.value("head_shift", -0.08, 0.08), -0.5 * high - 0.6 * r, r)
+
+
+def dog_face(d: Drawing) -> None:
+    """Nothing but the head; some drawers add the lines of the shoulders."""
+    r = 0.4
+    if d.chance("shoulders", 0.4):
+        for side in (-1, 1):
+            d.line(polyline((side * 0.7 * r, 1.1 * r), (side * 1.1 * r, 1.8 * r)), weight=0.9)
+    _face(d, 0.0, 0.0, r)
+
+
+def _face(d: Drawing, hx: float, hy: float, r: float) -> None:
+    """A dog's head from the front, r its half height."""
+    long = d.value("face_long", 0.9, 1.25)
+    d.shape(
+        "head",
+        spline(
+            (hx - 0.5 * r, hy - 0.85 * r),
+            (hx + 0.5 * r, hy - 0.85 * r),
+            (hx + 0.85 * r, hy - 0.1 * r),
+            (hx + 0.55 * r, hy + 0.55 * r),
+            (hx + 0.3 * r, hy + long * r),
+            (hx - 0.3 * r, hy + long * r),
+            (hx - 0.55 * r, hy + 0.55 * r),
+            (hx - 0.85 * r, hy - 0.1 * r),
+        ),
+        "fur",
+        join="head",
+    )
+    ear, floppy = d.value("ear", 0.9, 1.5) * r, d.chance("floppy", 0.7)
+    for side in (-1, 1):
+        if floppy:
+            shape = spline(
+                (hx + side * 0.45 * r, hy - 0.85 * r),
+                (hx + side * 0.95 * r, hy - 0.6 * r),
+                (hx + side * 1.2 * r, hy - 0.5 * r + 0.7 * ear),
+                (hx + side * 0.95 * r, hy - 0.5 * r + ear),
+                (hx + side * 0.7 * r, hy - 0.1 * r),
+            )
+        else:
+            shape = polyline(
+                (hx + side * 0.85 * r, hy - 0.35 * r),
+                (hx + side * 0.85 * r, hy - 0.55 * r - 0.8 * ear),
+                (hx + side * 0.2 * r, hy - 0.85 * r),
+            )
+        d.shape("head", shape, "hair", join=None if floppy else "head")
+    for side in (-1, 1):
+        eye(d, hx + side * 0.35 * r, hy - 0.15 * r, 0.1 * r)
+    d.shape("head", ellipse(hx, hy + 0.7 * long * r, 0.17 * r, 0.12 * r), "rubber", weight=0.95)
+    d.line(
+        spline(
+            (hx - 0.3 * r, hy + 0.8 * long * r),
+            (hx - 0.1 * r, hy + 0.9 * long * r),
+            (hx, hy + 0.78 * long * r),
+            (hx + 0.1 * r, hy + 0.9 * long * r),
+            (hx + 0.3 * r, hy + 0.8 * long * r),
+            closed=False,
+        ),
+        weight=0.6,
+    )
 
 
 def rabbit(d: Drawing) -> None:
@@ -257,7 +440,13 @@ CATEGORIES = (
     Category(
         "cat", cat, PARTS, "animal fur legs four-legs tail ears-pointed whiskers eyes pet round-head small"
     ),
-    Category("dog", dog, PARTS, "animal fur legs four-legs tail ears-floppy snout eyes pet small long-body"),
+    Category(
+        "dog",
+        dog,
+        PARTS,
+        "animal fur legs four-legs tail ears-floppy snout eyes pet small long-body",
+        poses=(striding_dog, sitting_dog, dog_from_the_front, dog_face),
+    ),
     Category(
         "rabbit", rabbit, PARTS, "animal fur legs four-legs tail ears-long whiskers eyes pet small round-head"
     ),

@@ -9,7 +9,7 @@ fills its own sheet.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,11 +24,17 @@ from .render_photo import part_mask, render
 
 @dataclass(frozen=True)
 class Instance:
-    """Made by `instance`. Every method is a pure function of the fields and its arguments."""
+    """Made by `instance`. Every method is a pure function of the fields and its arguments.
+
+    poses: it may take any of its category's postures and views, not the usual one alone.
+    hand: 0..1, how much of the drawer's unsteadiness the lines show; the less, the closer masks fit them.
+    """
 
     category: str
     index: int
     seed: int = 0
+    poses: bool = False
+    hand: float = 1.0
 
     @property
     def id(self) -> str:
@@ -41,7 +47,8 @@ class Instance:
     def _pieces(self, parameters: Parameters) -> list[Piece]:
         chosen = find_category(self.category)
         drawing = Drawing(chosen.parts, parameters)
-        chosen.program(drawing)
+        programs = (chosen.program, *chosen.poses) if self.poses else (chosen.program,)
+        programs[min(int(unit(self._key, "posture") * len(programs)), len(programs) - 1)](drawing)
         return drawing.pieces
 
     def _pose(self, extra_turn: float = 0.0, extra_aspect: float = 1.0) -> NDArray[np.float64]:
@@ -83,7 +90,11 @@ class Instance:
 
     def strokes(self, style: int = 0) -> list[NDArray[np.float32]]:
         """Polylines float32 [n, 2] of (x, y) in 0..1, y down, in drawing order, by drawer `style` (>= 0)."""
-        return draw(self.sketch_pieces(style), drawer(style), mix(self._key, "sketch", style))
+        who = drawer(style)
+        steady = replace(
+            who, **{name: getattr(who, name) * self.hand for name in ("wobble", "tremor", "gap")}
+        )
+        return draw(self.sketch_pieces(style), steady, mix(self._key, "sketch", style))
 
     def sketch(self, style: int = 0, size: int = 128) -> NDArray[np.uint8]:
         """uint8 [size, size, 3], black on white: exactly `strokes(style)`, drawn with the drawer's line width."""
@@ -102,12 +113,17 @@ class Instance:
         return part_mask(self.photo_pieces if style is None else self.sketch_pieces(style), size)
 
 
-def instance(category: str, index: int, seed: int = 0) -> Instance:
-    """The index-th object of a category. ValueError for an unknown category or a negative index."""
+def instance(category: str, index: int, seed: int = 0, *, poses: bool = False, hand: float = 1.0) -> Instance:
+    """The index-th object of a category; poses and hand as in Instance, whose defaults are the plain world.
+
+    ValueError for an unknown category, a negative index, or a hand outside 0..1.
+    """
     find_category(category)
     if index < 0:
         raise ValueError(f"index: expected an integer >= 0, found {index}")
-    return Instance(category, int(index), int(seed))
+    if not 0.0 <= hand <= 1.0:
+        raise ValueError(f"hand: expected 0 to 1, found {hand}")
+    return Instance(category, int(index), int(seed), poses, float(hand))
 
 
 def _check_size(size: int) -> None:
