@@ -20,6 +20,7 @@ import dataclasses
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -186,7 +187,9 @@ class DeepSSPTask(Task):
             return SoftWeightedLoss(torch.ones(labels), soft=False)
         gain = self.recipe.loss.background_gain if kind == "soft-background" else 1.0
         masks = (torch.from_numpy(self.split.train.load(int(i))[1].copy()) for i in rows)
-        alpha = median_frequency_weights(masks, labels, background_gain=gain)  # eq. 9, 10
+        with warnings.catch_warnings():  # ids without a part ("dont care"), the background of SPG
+            warnings.simplefilter("ignore", UserWarning)
+            alpha = median_frequency_weights(masks, labels, background_gain=gain)  # eq. 9, 10
         return SoftWeightedLoss(alpha, soft=kind != "weighted-ce")
 
     def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
@@ -431,7 +434,7 @@ def small(data: Data, stage1: int, stage2: int, **model: Any) -> Recipe:
         Optimizer("adam", lr=2e-3, final_factor=1.0, batch=16),
         PartAugmentation(size=96, rotations=(0,), turn=20.0, scale=0.2, shift=0.08, warp=0.04),
         Stages(stage1, stage2),
-        loop=LoopConfig(epochs=5),
+        loop=LoopConfig(epochs=5, precision="auto"),
     )
 
 

@@ -20,6 +20,7 @@ from sketchfast.metrics.parsing import (
     filled_outline_baseline,
     largest_parts,
 )
+from sketchfast.models.sketch_parser import mask_at
 
 GIVEN, GUESSED = "given", "guessed"
 WRONG = "a part of another category"
@@ -85,12 +86,12 @@ def predict_parts(
         else:
             chosen = [categories[i] for i in rows]
         names += chosen
-        for shape in dict.fromkeys(sketch.shape for sketch in sketches):
-            same = [n for n, sketch in enumerate(sketches) if sketch.shape == shape]
-            parsed = model.parse(images[same], [chosen[n] for n in same], size=shape).masks.cpu().numpy()
-            for n, mask in zip(same, parsed):
-                sketches[n] = mask
-        masks += sketches
+        parsed = model.parse(images, chosen).logits
+        # At the sketch's own size, exactly as `SketchParser` answers.
+        masks += [
+            mask_at(logits, model.labels_of(name), sketch.shape)
+            for logits, name, sketch in zip(parsed, chosen, sketches)
+        ]
     model.train(was_training)
     return masks, names
 

@@ -107,7 +107,7 @@ class SketchParser:
             category, score = self.model.class_names[best], float(chances[best])
         names = self.model.labels_of(category)
         found = self.model.parse(batch, [category]).logits[0]
-        mask = _mask_at(found, names, sketch.shape)
+        mask = mask_at(found, names, sketch.shape)
         kept = found.cpu().numpy() if logits else None
         return Parse(category, score, mask, names, _count(mask, names), sketch, guessed, logits=kept)
 
@@ -118,7 +118,7 @@ class SketchParser:
         return torch.from_numpy(values)[None].to(next(self.model.parameters()).device)
 
 
-def _mask_at(logits: Tensor, labels: dict[int, str], shape: tuple[int, ...]) -> np.ndarray:
+def mask_at(logits: Tensor, labels: dict[int, str], shape: tuple[int, ...]) -> np.ndarray:
     """Arg-max at another size: the logits are resized, not the mask. One label at a time, for sketches of many megapixels.
 
     Pixel centres at i + 0.5, as in the resize of the image (the network's own enlarging has the corners aligned).
