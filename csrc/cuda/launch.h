@@ -21,11 +21,12 @@ __host__ __device__ constexpr int64_t round_up(int64_t a, int64_t b) { return ce
 // a block's start-up is shared by many tiles.
 inline int64_t grid_stride_blocks(int64_t tiles) { return std::clamp<int64_t>(tiles, 1, 16384); }
 
-// Enqueues kernel(arguments...) and returns the launch's own error. Written without <<<>>> so that a plain C++ compiler
+// Enqueues kernel(arguments...) and returns the launch's own error. together: all blocks are to be resident at once, so
+// that they may wait for each other; an error where they cannot be. Written without <<<>>> so that a plain C++ compiler
 // can read the sources too: tests/cuda runs them on the CPU.
 template <class... Parameters, class... Arguments>
-cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t shared, cudaStream_t stream,
-                   Arguments... arguments) {
+cudaError_t launch_grid(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t shared, cudaStream_t stream,
+                        bool together, Arguments... arguments) {
   if (blocks < 1 || blocks > kMaxGrid) return cudaErrorInvalidConfiguration;
   if (shared > kSharedWithoutOptIn) {
     const cudaError_t error =
@@ -37,9 +38,22 @@ cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, int threads, s
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared;
   config.stream = stream;
+  cudaLaunchAttribute cooperative = {};
+  if (together) {
+    cooperative.id = cudaLaunchAttributeCooperative;
+    cooperative.val.cooperative = 1;
+    config.attrs = &cooperative;
+    config.numAttrs = 1;
+  }
   const cudaError_t error = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
   // Clears the error, so that it is reported here and not by somebody's next call.
   return error != cudaSuccess ? (cudaGetLastError(), error) : cudaGetLastError();
+}
+
+template <class... Parameters, class... Arguments>
+cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, int threads, size_t shared, cudaStream_t stream,
+                   Arguments... arguments) {
+  return launch_grid(kernel, blocks, threads, shared, stream, false, arguments...);
 }
 
 }  // namespace sketchfast::cuda
