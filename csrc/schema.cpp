@@ -16,8 +16,8 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
   library.def("homogeneous_transform(Tensor images, int threshold) -> Tensor");
   // logits float [N, C, H, W], labels integer [N, H, W], class_weights [C] -> loss [] (float32; float64 of float64), and
   // d loss / d logits in the dtype of logits, or an empty [0] without with_gradient. background -1: there is none. A label
-  // that is neither 0..C-1 nor ignore_index is an error on the CPU; on CUDA, where nothing waits for the device, it
-  // makes the loss NaN (and is never used as an index). Ignored everywhere, or all weights met are 0: 0, gradient 0.
+  // that is neither 0..C-1 nor ignore_index is an error on the CPU; on CUDA, where nothing waits for the device, a
+  // device-side assertion (and it is never used as an index). Ignored everywhere, or all weights met are 0: 0, gradient 0.
   library.def(
       "soft_weighted_loss(Tensor logits, Tensor labels, Tensor class_weights, int ignore_index, int background, "
       "bool soft, bool with_gradient) -> (Tensor loss, Tensor gradient)");

@@ -64,7 +64,8 @@ cudaError_t soft_weighted_loss(const T* logits, const Label* labels, const typen
                                typename Arithmetic<T>::type* loss, T* gradient, void* workspace, cudaStream_t stream,
                                const LossTuning& tuning = {});
 
-// values *= *factor, rounded once; touches no value where the factor is 1. F: float, double.
+// values *= *factor, rounded once; touches no value where the factor is 1. T: float, double, BFloat16Bits (a float16
+// gradient is better computed with its factor: without, its small numbers are lost). F: float, double.
 template <class T, class F>
 cudaError_t scale(T* values, int64_t count, const F* factor, cudaStream_t stream);
 

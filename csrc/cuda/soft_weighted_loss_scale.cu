@@ -46,8 +46,6 @@ template cudaError_t scale(float*, int64_t, const float*, cudaStream_t);
 template cudaError_t scale(float*, int64_t, const double*, cudaStream_t);
 template cudaError_t scale(double*, int64_t, const float*, cudaStream_t);
 template cudaError_t scale(double*, int64_t, const double*, cudaStream_t);
-template cudaError_t scale(Float16Bits*, int64_t, const float*, cudaStream_t);
-template cudaError_t scale(Float16Bits*, int64_t, const double*, cudaStream_t);
 template cudaError_t scale(BFloat16Bits*, int64_t, const float*, cudaStream_t);
 template cudaError_t scale(BFloat16Bits*, int64_t, const double*, cudaStream_t);
 

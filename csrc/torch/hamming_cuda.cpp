@@ -3,28 +3,15 @@
 // waits for the device, so a CUDA graph can capture every call.
 #include "cuda/hamming.h"
 
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-#include <torch/csrc/stable/accelerator.h>
-
 #include <tuple>
 
+#include "torch/check_cuda.h"
 #include "torch/hamming.h"
 
 namespace sketchfast::torch_ops {
 namespace {
 
 using torch::stable::new_empty;
-using torch::stable::accelerator::DeviceGuard;
-
-cudaStream_t current_stream(const Tensor& tensor) {
-  void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
-  return static_cast<cudaStream_t>(stream);
-}
-
-void check_launch(cudaError_t error, const char* op) {
-  STD_TORCH_CHECK(error == cudaSuccess, op, ": CUDA could not launch the kernel: ", cudaGetErrorString(error));
-}
 
 std::tuple<Tensor, Tensor> hamming_topk(const Tensor& queries, const Tensor& database, int64_t k) {
   check_codes(queries, database, On::cuda, "hamming_topk");

@@ -46,16 +46,20 @@ void loss_and_gradient(const Numbers& given) {
 }
 
 template <class T>
+void scaled(const Numbers& given) {
+  using A = typename cuda::Arithmetic<T>::type;
+  Bytes factor(sizeof(A), 0);
+  Bytes values(static_cast<size_t>(given.n) * sizeof(T), static_cast<size_t>(given.offset) / sizeof(T) * sizeof(T));
+  read(factor.data, factor.size);
+  read(values.data, values.size);
+  check(cuda::scale(reinterpret_cast<T*>(values.data), given.n, reinterpret_cast<const A*>(factor.data), nullptr));
+  write(values);
+}
+
+template <class T>
 void run(const Numbers& given) {
-  if (given.operation == 1) {
-    using A = typename cuda::Arithmetic<T>::type;
-    Bytes factor(sizeof(A), 0);
-    Bytes values(static_cast<size_t>(given.n) * sizeof(T), static_cast<size_t>(given.offset) / sizeof(T) * sizeof(T));
-    read(factor.data, factor.size);
-    read(values.data, values.size);
-    check(cuda::scale(reinterpret_cast<T*>(values.data), given.n, reinterpret_cast<const A*>(factor.data), nullptr));
-    write(values);
-    return;
+  if constexpr (!std::is_same_v<T, Float16Bits>) {
+    if (given.operation == 1) return scaled<T>(given);
   }
   if (given.label_type == 0) loss_and_gradient<T, uint8_t>(given);
   if (given.label_type == 1) loss_and_gradient<T, int8_t>(given);
