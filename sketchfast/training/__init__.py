@@ -26,6 +26,9 @@ _HOME = {
     "KeySection": "report",
     "RetrievalGridSection": "report",
     "RetrievalRow": "report",
+    "NumbersSection": "report",
+    "PictureRow": "report",
+    "PictureRowsSection": "report",
     "PictureSection": "report",
     "TextSection": "report",
 }

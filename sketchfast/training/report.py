@@ -45,13 +45,15 @@ class TextSection:
 class TableSection:
     """A table. Cells: text, numbers, `Interval` (drawn with a whisker on its column's scale), or None (a dash).
 
-    highlight: rows to emphasise, such as the trained model among chance, untrained and baseline."""
+    highlight: rows to emphasise, such as the trained model among chance, untrained and baseline.
+    scale: right end of every whisker, so that columns compare too; None: each column's largest value."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     note: str = ""
     highlight: Sequence[int] = ()
+    scale: float | None = None
     kind: ClassVar[str] = "table"
 
     def __post_init__(self) -> None:
@@ -139,7 +141,55 @@ class KeySection:
         ]
 
 
-Section = TextSection | TableSection | CurveSection | RetrievalGridSection | PictureSection | KeySection
+@dataclass
+class NumbersSection:
+    """What to know first: (what it is, the number, what to compare it with), side by side in large type."""
+
+    title: str
+    numbers: Sequence[tuple[str, str, str]]
+    note: str = ""
+    kind: ClassVar[str] = "numbers"
+
+
+@dataclass
+class PictureRow:
+    """Pictures of one item, uint8 [H, W, 3], under the columns of their section. legend: (text, "#rrggbb")."""
+
+    caption: str
+    images: Sequence[np.ndarray]
+    legend: Sequence[tuple[str, str]] = ()
+
+
+@dataclass
+class PictureRowsSection:
+    """A row of pictures for each item, with a legend of colours for each row, and one for the whole section."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[PictureRow]
+    note: str = ""
+    legend: Sequence[tuple[str, str]] = ()
+    kind: ClassVar[str] = "rows"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.images) != len(self.columns):
+                raise ValueError(
+                    f"pictures {self.title!r}: row {row.caption!r} has {len(row.images)} images for "
+                    f"{len(self.columns)} columns"
+                )
+
+
+Section = (
+    TextSection
+    | TableSection
+    | CurveSection
+    | RetrievalGridSection
+    | PictureSection
+    | KeySection
+    | NumbersSection
+    | PictureRowsSection
+)
 
 
 def write_report(
@@ -224,20 +274,20 @@ def _cell(cell: Any, section: TableSection, column: int) -> Any:
     if cell is None:
         return "–"
     if isinstance(cell, Interval):
-        return _interval(cell, [row[column] for row in section.rows])
+        return _interval(cell, [row[column] for row in section.rows], section.scale)
     if isinstance(cell, float):
         return f"{cell:.4g}" if abs(cell) >= 1 or cell == 0 else f"{cell:.4f}"
     return cell
 
 
-def _interval(cell: Interval, column: Sequence[Any]) -> Markup:
-    """The numbers, and a whisker from 0 to the column's largest value, so that rows can be compared by eye."""
+def _interval(cell: Interval, column: Sequence[Any], top: float | None) -> Markup:
+    """The numbers, and a whisker from 0 to `top` or the column's largest value, so that rows can be compared by eye."""
     tops = [
         other.high if isinstance(other, Interval) else other
         for other in column
         if isinstance(other, Interval | float)
     ]
-    scale = 150 / (max((top for top in tops if math.isfinite(top)), default=1.0) or 1.0)
+    scale = 150 / (top or max((end for end in tops if math.isfinite(end)), default=1.0) or 1.0)
     low, value, high = (max(0.0, min(150.0, number * scale)) for number in (cell.low, cell.value, cell.high))
     return Markup(
         '{:.4f} <span class="interval">[{:.4f}, {:.4f}]</span><svg viewBox="0 0 150 9" aria-hidden="true">'

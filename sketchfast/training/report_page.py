@@ -70,6 +70,19 @@ svg .faint { stroke-width: 1; opacity: .3; }
 .query .tile figcaption { color: var(--ink); font-weight: 600; }
 .key b.right { color: var(--right); } .key b.wrong { color: var(--wrong); }
 .picture img { max-width: 100%; border-radius: 6px; border: 1px solid var(--rule); background: #fff; }
+.numbers { display: flex; flex-wrap: wrap; gap: 12px 36px; }
+.numbers p { margin: 0; color: var(--soft); font-size: 13px; max-width: 34ch; }
+.numbers b { display: block; color: var(--ink); font-size: 27px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.rows { border-spacing: 0; }
+.rows th { font-size: 13px; padding: 5px 8px; }
+.rows td { padding: 8px; }
+.rows td img { display: block; width: 150px; max-width: 18vw; aspect-ratio: 1; object-fit: contain; background: #fff;
+               border: 1px solid var(--rule); border-radius: 6px; }
+.rows td.about { font-size: 13px; min-width: 130px; max-width: 190px; white-space: pre-line; overflow-wrap: anywhere; }
+.swatches { margin: 0; padding: 0; list-style: none; color: var(--soft); }
+.swatches i { display: inline-block; width: 11px; height: 11px; margin-right: 7px; border-radius: 3px;
+              border: 1px solid var(--rule); }
+ul.swatches.across { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 13px; margin-bottom: 10px; }
 details summary { cursor: pointer; font-size: 18px; font-weight: 600; }
 details[open] summary { margin-bottom: 10px; }
 @media print { section { break-inside: avoid; } }
@@ -92,6 +105,10 @@ details[open] summary { margin-bottom: 10px; }
 {% macro tile(image, caption, kind, mark) %}
 <figure class="tile {{ kind }}"><img src="{{ png(image) }}" alt="{{ caption }}">
 <figcaption>{% if mark %}<b>{{ mark }}</b> {% endif %}{{ caption }}</figcaption></figure>
+{% endmacro %}
+{% macro swatches(legend, look) %}
+<ul class="swatches {{ look }}">{% for name, colour in legend %}
+<li><i style="background:{{ colour }}"></i>{{ name }}</li>{% endfor %}</ul>
 {% endmacro %}
 {% for section in sections %}
 {% if section.kind == "keys" %}
@@ -128,6 +145,21 @@ details[open] summary { margin-bottom: 10px; }
 </div>
 {% endfor %}
 </div>
+{% elif section.kind == "numbers" %}
+<div class="numbers">{% for what, number, beside in section.numbers %}
+<p>{{ what }}<b>{{ number }}</b>{{ beside }}</p>{% endfor %}</div>
+{% elif section.kind == "rows" %}
+{% if section.legend %}{{ swatches(section.legend, "across") }}{% endif %}
+<div class="scroll"><table class="rows">
+<tr><th></th>{% for column in section.columns %}<th>{{ column }}</th>{% endfor %}<th></th></tr>
+{% for row in section.rows %}
+<tr><td class="about">{{ row.caption }}</td>
+{% for image in row.images %}
+<td><img src="{{ png(image, 200) }}" alt="{{ section.columns[loop.index0] }}: {{ row.caption }}"></td>
+{% endfor %}
+<td class="about">{{ swatches(row.legend, "") }}</td></tr>
+{% endfor %}
+</table></div>
 {% elif section.kind == "picture" %}
 <div class="picture"><img src="{{ png(section.image, none) }}" alt="{{ section.title }}"></div>
 {% endif %}
