@@ -9,7 +9,7 @@ import numpy as np
 
 from sketchfast.metrics.bootstrap import bootstrap_interval
 from sketchfast.metrics.parsing import IGNORE, Mean
-from sketchfast.runtime.part_colours import coloured, part_colour
+from sketchfast.runtime.part_picture import part_colour
 from sketchfast.training.report import (
     Interval,
     NumbersSection,
@@ -81,6 +81,18 @@ def difference_picture(pred: np.ndarray, truth: np.ndarray, image: np.ndarray | 
     scored = truth != IGNORE
     picture[scored & (pred == truth) & (truth != 0)] = RIGHT
     picture[scored & (pred != truth)] = WRONG
+    return _darkened(picture, image)
+
+
+def coloured(mask: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
+    """Part ids uint8 [H, W] in the colours of `part_picture`, uint8 [H, W, 3]; background and ignored pixels are white."""
+    table = np.array(
+        [(255, 255, 255) if label == IGNORE else part_colour(label) for label in range(256)], np.uint8
+    )
+    return _darkened(table[mask], image)
+
+
+def _darkened(picture: np.ndarray, image: np.ndarray | None) -> np.ndarray:
     if image is None:
         return picture
     shade = 0.15 + 0.85 * image[:, :, None].astype(np.float32) / 255.0
@@ -102,7 +114,7 @@ def _picture_row(row: ParsingRow, items: PartSet, i: int) -> PictureRow:
             continue
         iou = scores.label_iou[i, label]
         said = "not in the truth" if np.isnan(iou) else f"{iou:.2f}"
-        legend.append((f"{parts[label]}  {said}", part_colour(label)))
+        legend.append((f"{parts[label]}  {said}", "#{:02x}{:02x}{:02x}".format(*part_colour(label))))
     caption = f"{scores.categories[i]}\n{scores.iou[i]:.3f}\n{scores.names[i]}"
     return PictureRow(caption, pictures, legend)
 
