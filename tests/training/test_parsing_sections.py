@@ -12,11 +12,12 @@ from PIL import Image
 from sketchfast.data.part_set import PartSet
 from sketchfast.metrics.parser_scores import ParsingRow
 from sketchfast.metrics.parsing import Mean, background_baseline, evaluate_parsing, filled_outline_baseline
-from sketchfast.runtime.part_colours import PART_COLOURS, coloured, part_colour
+from sketchfast.runtime.part_picture import part_colour
 from sketchfast.training import PictureRow, PictureRowsSection, write_report
-from sketchfast.training.parsing_sections import RIGHT, WRONG, difference_picture, parsing_sections
+from sketchfast.training.parsing_sections import RIGHT, WRONG, coloured, difference_picture, parsing_sections
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
+FIRST, SECOND = ("#" + bytes(part_colour(label)).hex() for label in (1, 2))
 PARTS = {"cat": ("head", "body"), HOSTILE: ("handle", "body", HOSTILE)}
 
 
@@ -95,15 +96,13 @@ def test_pictures_come_worst_first_with_the_iou_of_their_parts() -> None:
     first = worst.rows[0]
     iou = rows[1].scores.label_iou[5]
     assert first.legend == [
-        (f"handle  {iou[1]:.2f}", part_colour(1)),
-        (f"body  {iou[2]:.2f}", part_colour(2)),
+        (f"handle  {iou[1]:.2f}", FIRST),
+        (f"body  {iou[2]:.2f}", SECOND),
     ]
     assert first.caption.split("\n")[1] == f"{rows[1].scores.iou[5]:.3f}"
     sketch, prediction, truth, difference = first.images
     assert sketch[5, 5].tolist() == [0, 0, 0] and sketch[10, 10].tolist() == [255] * 3
-    assert tuple(prediction[10, 22]) == tuple(PART_COLOURS[1]) and tuple(truth[10, 22]) == tuple(
-        PART_COLOURS[2]
-    )
+    assert tuple(prediction[10, 22]) == part_colour(1) and tuple(truth[10, 22]) == tuple(PART_COLOURS[2])
     assert tuple(difference[10, 22]) == WRONG and tuple(difference[10, 10]) == RIGHT
     assert difference[5, 5].max() < 60  # the ink
 
@@ -117,7 +116,7 @@ def test_stroke_labels_show_the_ink_alone() -> None:
         for s in parsing_sections([row(items, "net", "given", masks, strokes=strokes)], items, "spg")
     }
     _, prediction, _, difference = sections["spg: the sketches parsed worst, worst first"].rows[0].images
-    assert tuple(prediction[5, 5]) == tuple(PART_COLOURS[1]) and prediction[12, 12].tolist() == [255] * 3
+    assert tuple(prediction[5, 5]) == part_colour(1) and prediction[12, 12].tolist() == [255] * 3
     assert tuple(difference[5, 5]) == RIGHT and tuple(difference[34, 34]) == WRONG
     assert sections["spg: results"].columns[-1] == "stroke accuracy"
     assert sections["spg: each category"].rows[1][-1] is None
@@ -132,18 +131,15 @@ def test_page_is_self_contained_and_hostile_names_stay_text(tmp_path) -> None:
     assert len(sources) == 4 * (4 + 2)
     for source in sources:
         Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))).verify()
-    assert f"background:{part_colour(1)}" in text
+    assert f"background:{FIRST}" in text
 
 
-def test_colours_differ_from_one_another_and_the_ground() -> None:
-    assert len({tuple(colour) for colour in PART_COLOURS[:9]}) == 9
-    assert PART_COLOURS[0].tolist() == PART_COLOURS[255].tolist() == [255] * 3
-    distances = np.abs(PART_COLOURS[:9, None].astype(int) - PART_COLOURS[None, :9]).sum(-1)
-    assert distances[~np.eye(9, dtype=bool)].min() > 80
+def test_pictures_of_masks() -> None:
     mask = np.array([[0, 1], [2, 255]], np.uint8)
-    assert np.array_equal(coloured(mask), PART_COLOURS[mask])
+    expected = [[(255, 255, 255), part_colour(1)], [part_colour(2), (255, 255, 255)]]
+    assert np.array_equal(coloured(mask), expected)
     assert coloured(mask, np.zeros((2, 2), np.uint8)).max() < 40
-    assert difference_picture(mask, mask)[0, 0].tolist() == [255] * 3
+    assert difference_picture(mask, mask).tolist() == [[[255] * 3, [*RIGHT]], [[*RIGHT], [255] * 3]]
 
 
 def test_bad_input_is_named() -> None:
