@@ -102,7 +102,7 @@ def test_pictures_come_worst_first_with_the_iou_of_their_parts() -> None:
     assert first.caption.split("\n")[1] == f"{rows[1].scores.iou[5]:.3f}"
     sketch, prediction, truth, difference = first.images
     assert sketch[5, 5].tolist() == [0, 0, 0] and sketch[10, 10].tolist() == [255] * 3
-    assert tuple(prediction[10, 22]) == part_colour(1) and tuple(truth[10, 22]) == tuple(PART_COLOURS[2])
+    assert tuple(prediction[10, 22]) == part_colour(1) and tuple(truth[10, 22]) == part_colour(2)
     assert tuple(difference[10, 22]) == WRONG and tuple(difference[10, 10]) == RIGHT
     assert difference[5, 5].max() < 60  # the ink
 
