@@ -85,7 +85,7 @@ Decisions (D), where the paper is silent:
           its pixels are.
 """
 
-STAGED_TABLES = (
+RETRIEVAL_TABLES = (
     "tables VI, VII: networks of other papers (retrieval); HT there: train/tcn.py --data.homogeneous"
 )
 
@@ -339,9 +339,9 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[ParsingRow]
     check(recipe)
     out, e = Path(recipe.loop.out), recipe.evaluation
     split = load_split(recipe.data)
-    aligned = None if e.aligned is None else load_parts("aligned", e.aligned).test
     print(split.summary())
     model = build_model(recipe, split)
+    aligned = None if e.aligned is None else known(load_parts("aligned", e.aligned).test, model)
     print(model.weights_report)
     stages = (1, 2) if recipe.stages.stage2_iterations else (1,)
     rows: list[ParsingRow] = []
@@ -363,7 +363,6 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[ParsingRow]
     largest = largest_part_of(split.train)
     rows += score_baselines(split.test, largest, "test")
     if aligned is not None:
-        aligned = known(aligned, model)
         rows += score_parser(model, aligned, "real", f"DeepSSP, stage {stages[-1]}", e.guess)
         rows += score_baselines(aligned, largest, "real")
     save_model(out / "model", model, {"task": DeepSSPTask.name, "recipe": name, "data": split.name})
@@ -384,7 +383,13 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[ParsingRow]
 def known(items: PartSet, model: DeepSSP) -> PartSet:
     """The items of categories that the model knows with the same parts."""
     same = [k for k, name in enumerate(items.categories) if model.config.parts.get(name) == items.parts[name]]
-    return items.subset(np.flatnonzero(np.isin(items.categories_index, same)))
+    rows = np.flatnonzero(np.isin(items.categories_index, same))
+    if not len(rows):
+        raise ValueError(
+            f"--evaluation.aligned: none of its categories has the parts that {', '.join(model.class_names)} have"
+        )
+    print(f"{items.name}: {len(rows)} of {len(items)} sketches are of categories with the same parts")
+    return items.subset(rows)
 
 
 def is_main() -> bool:
@@ -499,7 +504,7 @@ def main(arguments: list[str] | None = None) -> None:
     configs = named_configs()
     if "--list" in arguments:
         print("\n".join(f"{name:<36} {what}" for name, (what, _) in configs.items()))
-        print(STAGED_TABLES)
+        print(RETRIEVAL_TABLES)
         return
     named = bool(arguments) and not arguments[0].startswith("-")
     real = any(word.startswith("--data.root") for word in arguments)
