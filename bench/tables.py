@@ -150,7 +150,56 @@ def _sharing_table(rows: Rows) -> str:
     return markdown(("classes", "method", "feature", "mAP@all, mean", "each seed"), lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"hamming": hamming, "retrieval": retrieval, "sharing": sharing}
+ARMS = {  # of the ablation of DeepSSP, in the order of the paper's tables
+    "ce": ("L, cross entropy", "training and test"),
+    "weighted-ce": ("L_w, weighted cross entropy", "training and test"),
+    "soft": ("L_s, soft-weighted", "training and test"),
+    "soft-background": ("L*_s, background twice", "training and test"),
+    "ht-train-only": ("L*_s, background twice", "training only"),
+    "no-ht": ("L*_s, background twice", "none"),
+}
+ABLATION_SETS = {"test": "held-out synthetic sketches", "real": "real sketches"}
+
+
+def ablation() -> str:
+    parts = []
+    for result in results("deepssp-ablation"):
+        lines = []
+        for data, shown in ABLATION_SETS.items():
+            rows = [row for row in result["rows"] if row["data"] == data]
+            for arm, (loss, ht) in ARMS.items():
+                own = [row for row in rows if row["arm"] == arm and row["category"] == "given"]
+                if own:
+                    lines.append(_ablation_line(shown, loss, ht, own))
+            for method in dict.fromkeys(row["method"] for row in rows if row["category"] == "-"):
+                own = [
+                    row for row in rows if row["method"] == method
+                ]  # learns nothing: one line for all runs
+                lines.append(_ablation_line(shown, method, "-", own[:1]))
+        seeds = ", ".join(map(str, sorted({row["seed"] for row in result["rows"]})))
+        parts.append(
+            f"```\n{result['data']}\n```\n\n"
+            + markdown(("sketches", "loss", "HT in", "mean IoU, mean of seeds", "each seed"), lines)
+            + f"\n\nCategory given; [95 % bootstrap interval over sketches]; seeds {seeds} of training, the same data; "
+            f"a row with fewer values has that many runs. "
+            f"torch {result['versions']['torch']}, commit {result['commit']}, {result['date']}."
+        )
+    return "\n\n".join(parts)
+
+
+def _ablation_line(data: str, loss: str, ht: str, rows: Rows) -> tuple[str, ...]:
+    rows = sorted(rows, key=lambda row: row["seed"])
+    average = mean(row["mean_iou"] for row in rows)
+    cells = ("{:.3f} [{:.3f}, {:.3f}]".format(row["mean_iou"], *row["interval"]) for row in rows)
+    return f"{data} ({rows[0]['count']})", loss, ht, f"**{average:.3f}**", "; ".join(cells)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "hamming": hamming,
+    "retrieval": retrieval,
+    "sharing": sharing,
+    "ablation": ablation,
+}
 
 
 def filled(text: str) -> str:

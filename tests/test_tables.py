@@ -81,3 +81,34 @@ def test_seeds_of_the_sharing_table_come_from_the_results(checkout: Path) -> Non
     subprocess.run([sys.executable, str(checkout / "bench" / "tables.py")], check=True, timeout=120)
     assert "; seeds 3, 7 of training" in (checkout / "train" / "README.md").read_text()
     assert check(checkout).returncode == 0
+
+
+def test_ablation_table_has_every_arm_and_one_line_for_each_baseline(checkout: Path) -> None:
+    for path in (checkout / "bench" / "results").glob("deepssp-ablation--*.json"):
+        path.unlink()
+    rows = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "data": data,
+            "method": method,
+            "category": category,
+            "mean_iou": 0.25 + seed / 8,
+            "interval": [0.2, 0.6],
+            "count": 9,
+        }
+        for arm in ("soft-background", "ht-train-only", "ce")
+        for seed in (2, 0)
+        for data in ("test", "real")
+        for method, category in (("DeepSSP, stage 1", "given"), ("all background", "-"))
+    ]
+    result = {"data": "a few", "rows": rows, "versions": {"torch": "2"}, "commit": "abc", "date": "today"}
+    (checkout / "bench" / "results" / "deepssp-ablation--cpu.json").write_text(json.dumps(result))
+    subprocess.run([sys.executable, str(checkout / "bench" / "tables.py")], check=True, timeout=120)
+    page = (checkout / "train" / "README.md").read_text()
+    cells = "**0.375** | 0.250 [0.200, 0.600]; 0.500 [0.200, 0.600] |"
+    for data in ("held-out synthetic sketches (9)", "real sketches (9)"):
+        assert f"| {data} | L, cross entropy | training and test | {cells}" in page
+        assert f"| {data} | L*_s, background twice | training only | {cells}" in page
+        assert page.count(f"| {data} | all background | - |") == 1
+    assert "; seeds 0, 2 of training" in page and check(checkout).returncode == 0
