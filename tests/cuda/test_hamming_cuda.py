@@ -11,36 +11,9 @@ import torch
 from torch import Tensor
 
 from sketchfast import ops, reference
-from sketchfast.info import build_info
+from tests.cuda.on_gpu import gpu, needs_module, poison
 
-CUDA_BUILT = bool(build_info()["cuda"]["build"])
-WHY_NOT = (
-    f"sketchfast was built without CUDA kernels: {build_info()['cuda']['reason']}"
-    if not CUDA_BUILT
-    else "no CUDA device: the kernels are compiled here, not executed"
-)
-needs_gpu = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not (CUDA_BUILT and torch.cuda.is_available()), reason=WHY_NOT),
-]
-needs_module = pytest.mark.skipif(not CUDA_BUILT, reason=WHY_NOT)
 OPERATORS = ("hamming_topk", "hamming_cdist", "pack_bits")
-
-
-def gpu(test):  # type: ignore[no-untyped-def]
-    for mark in needs_gpu:
-        test = mark(test)
-    return test
-
-
-def poison(byte: int = 0xAB) -> None:
-    """Leave a pattern in the memory that the allocator will hand out next, so that what is not written shows."""
-    held = [
-        torch.full((size,), byte, dtype=torch.uint8, device="cuda")
-        for size in (1 << 9, 1 << 14, 1 << 20, 1 << 24)
-    ]
-    held += [torch.full((1 << 9,), byte, dtype=torch.uint8, device="cuda") for _ in range(64)]
-    del held
 
 
 def codes(rows: int, bits: int, generator: torch.Generator, distinct: int | None = None) -> Tensor:

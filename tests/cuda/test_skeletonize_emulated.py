@@ -16,7 +16,7 @@ import torch
 from sketchfast import reference
 from tests.cuda import emulator
 
-CASES = int(os.environ.get("SKETCHFAST_EMULATION_CASES", "16"))
+CASES = int(os.environ.get("SKETCHFAST_EMULATION_CASES", "12"))
 METHODS = ("skel", "thin", "zhang")
 PLACES = (
     "nowhere",
