@@ -21,8 +21,7 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
   library.def(
       "soft_weighted_loss(Tensor logits, Tensor labels, Tensor class_weights, int ignore_index, int background, "
       "bool soft, bool with_gradient) -> (Tensor loss, Tensor gradient)");
-  // grad_output [] * d loss / d logits, computed anew, rounded once: for float16 (whose unit gradient would underflow)
-  // and for the second backward through a retained graph.
+  // grad_output [] * d loss / d logits, rounded once: for float16, whose gradients may underflow without grad_output.
   library.def(
       "soft_weighted_loss_backward(Tensor grad_output, Tensor logits, Tensor labels, Tensor class_weights, "
       "int ignore_index, int background, bool soft) -> Tensor");

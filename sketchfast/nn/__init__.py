@@ -4,14 +4,18 @@ from sketchfast.nn.attention import SpatialAttention
 from sketchfast.nn.discrimination import DiscriminationTerms, discrimination_loss
 from sketchfast.nn.semantic_metric import METRIC_VARIANTS, SemanticMetric, hardest_example_loss
 from sketchfast.nn.soft_weight_sharing import soft_weight_sharing_loss, weight_pairs
+from sketchfast.nn.soft_weighted_loss import SoftWeightedLoss
+from sketchfast.ops import median_frequency_weights
 
 __all__ = [
     "METRIC_VARIANTS",
     "DiscriminationTerms",
     "SemanticMetric",
+    "SoftWeightedLoss",
     "SpatialAttention",
     "discrimination_loss",
     "hardest_example_loss",
+    "median_frequency_weights",
     "soft_weight_sharing_loss",
     "weight_pairs",
 ]

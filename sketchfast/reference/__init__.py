@@ -2,5 +2,14 @@
 
 from sketchfast.reference.hamming import hamming_cdist, hamming_topk, pack_bits
 from sketchfast.reference.skeletonize import homogeneous_transform, skeletonize
+from sketchfast.reference.soft_weighted_loss import median_frequency_weights, soft_weighted_loss
 
-__all__ = ["hamming_cdist", "hamming_topk", "homogeneous_transform", "pack_bits", "skeletonize"]
+__all__ = [
+    "hamming_cdist",
+    "hamming_topk",
+    "homogeneous_transform",
+    "median_frequency_weights",
+    "pack_bits",
+    "skeletonize",
+    "soft_weighted_loss",
+]
