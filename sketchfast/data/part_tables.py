@@ -128,8 +128,15 @@ _CORE_VEHICLE = _names(
     body="body bumper taillight license_plate",
 )
 
-#: category -> {part name of CORE (Farhadi et al. 2010), blanks as `_` -> ours}, for the vehicles. The spellings are from
-#: the CORE paper's part list and were not checked against its files; `core_part_id` raises for a name that is not here.
+_CORE_ANIMAL = _names(
+    head="head ear eye nose mouth muzzle horn",
+    body="torso neck body",
+    leg="leg foot hoof paw",
+    tail="tail",
+)
+
+#: category -> {part name of CORE (Farhadi et al. 2010), blanks as `_` -> ours}. The spellings follow the CORE paper and
+#: were not checked against its files, `core_part_id` raises for a name that is not here.
 CORE_TO_PARTS: dict[str, dict[str, str]] = {
     "airplane": _names(
         body="fuselage nose",
@@ -139,8 +146,12 @@ CORE_TO_PARTS: dict[str, dict[str, str]] = {
         wheels="wheel landing_gear",
     ),
     "bicycle": _CORE_CYCLE,
+    "bird": _names(head="head beak eye", body="torso neck body", leg="leg foot", tail="tail", wing="wing"),
     "bus": _CORE_VEHICLE,
     "car": _CORE_VEHICLE,
+    "cat": _CORE_ANIMAL,
+    "cow": _CORE_ANIMAL,
+    "dog": _CORE_ANIMAL,
     "motorbike": _CORE_CYCLE,
 }
 

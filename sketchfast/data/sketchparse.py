@@ -41,6 +41,7 @@ TEST_SKETCHES = 1008
 TRAIN_PHOTOS = 1532
 
 _ITEM = re.compile(r"(?P<id>.+)\(r,(?P<mirror>m,)?(?P<sign>[np])(?P<degrees>\d+)\)")
+_ASK_ANNOTATIONS = "give annotations=<Pascal-Part's Annotations_Part folder>"
 # ImageNet synsets of the items that come from CORE.
 _SYNSETS = {
     "n01579028": "bird",
@@ -166,10 +167,10 @@ def read_training_lists(
         path = folder / file
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist; expected the five lists {', '.join(LISTS)}")
-        lines = [(n, line.strip()) for n, line in enumerate(path.read_text("utf-8").splitlines(), 1)]
         group, last_year = 0, 0
-        for number, line in lines:
-            if not line:
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            line = line.strip()
+            if not line or line in items:  # the published lists name some objects twice
                 continue
             match = _ITEM.fullmatch(line)
             if match is None:
@@ -189,10 +190,15 @@ def read_training_lists(
             if category not in categories:
                 raise ValueError(
                     f"{path}, line {number}: cannot tell which of {', '.join(categories)} {source!r} shows "
-                    f"(found {category}); give annotations=<Pascal-Part's Annotations_Part folder>"
+                    f"(found {category}); {_ASK_ANNOTATIONS}"
                 )
             degrees = int(match["degrees"]) * (-1 if match["sign"] == "n" else 1)
-            items.setdefault(line, TrainItem(line, source, degrees, bool(match["mirror"]), category, file))
+            items[line] = TrainItem(line, source, degrees, bool(match["mirror"]), category, file)
+        if annotations is None and last_year and group != len(categories) - 1:
+            raise ValueError(
+                f"{path}: expected {len(categories)} groups of PASCAL objects, each from 2008 to 2010, one for each of "
+                f"{', '.join(categories)}; found {group + 1}; {_ASK_ANNOTATIONS}"
+            )
     return list(items.values())
 
 
