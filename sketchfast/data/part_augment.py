@@ -203,6 +203,10 @@ class _Geometry:
     def backward(self) -> np.ndarray:
         """float64 [S, S, 2]: where in the source (x, y, centres at whole numbers) each target pixel comes from."""
         axis = (np.arange(self.size) + 0.5) / self.size - 0.5
+        if self.variant.bend is None:
+            # Affine: a sum of a row and a column, a tenth of the work of the general case.
+            along, down = (np.outer(axis - self.shift[k], self.inverse[:, k]) * self.source for k in (0, 1))
+            return along[None] + (down + 0.5 * self.source - 0.5)[:, None]
         unit = np.stack(np.meshgrid(axis, axis), -1)
         unit = (unit + self._bend(unit) - self.shift) @ self.inverse.T
         result: np.ndarray = (unit + 0.5) * self.source - 0.5
