@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from .. import atomic
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, without their black (the ink is black) and
-# with yellow late, as it is faint on white; then three more of Tol's for sets with many parts. Part k has colour k - 1.
+# with yellow late, as it is faint on white; then three that stay apart from these. Part k has colour k - 1.
 COLOURS: tuple[tuple[int, int, int], ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -23,9 +24,8 @@ COLOURS: tuple[tuple[int, int, int], ...] = (
     (0, 114, 178),
     (213, 94, 0),
     (240, 228, 66),
-    (153, 153, 153),
+    (190, 190, 190),
     (136, 34, 85),
-    (153, 153, 51),
     (51, 34, 136),
 )
 _STRENGTH = 0.75  # of the colour on white paper
@@ -39,7 +39,7 @@ _Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def part_colour(label: int) -> tuple[int, int, int]:
-    """RGB of a part, the same in every picture; white for background (0). Part 12 begins anew with darker colours."""
+    """RGB of a part, the same in every picture; white for background (0). Part 11 begins anew with darker colours."""
     if label == 0:
         return _PAPER
     turn, place = divmod(label - 1, len(COLOURS))
@@ -199,6 +199,7 @@ def _legend(mask: np.ndarray, part_names: Mapping[int, str]) -> list[tuple[int, 
 def _shorten(text: str, draw: ImageDraw.ImageDraw, font: _Font, width: float = _NAME_WIDTH) -> str:
     if draw.textlength(text, font=font) <= width:
         return text
-    while text and draw.textlength(text + "…", font=font) > width:
-        text = text[:-1]
-    return text + "…"
+    fits = bisect_left(
+        range(len(text)), True, key=lambda n: draw.textlength(text[:n] + "…", font=font) > width
+    )
+    return text[: max(0, fits - 1)] + "…"

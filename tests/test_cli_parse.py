@@ -1,0 +1,116 @@
+"""`sketchfast parse`: files, folders, names of what is written, JSON, errors without a traceback."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sketchfast import cli
+from sketchfast.models import DeepSSP, DeepSSPConfig
+from sketchfast.runtime.preprocess import Preprocess
+from sketchfast.training.checkpoint import save_model
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    config = DeepSSPConfig("resnet10", "none", width=0.125, dilations=(1,), categories={"cow": 5, "bus": 7})
+    return save_model(tmp_path_factory.mktemp("run") / "model", DeepSSP(config, Preprocess(size=49))).parent
+
+
+@pytest.fixture
+def sketches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    page = np.full((40, 60), 255, np.uint8)
+    page[10:12, 5:50], page[10:35, 20:22] = 0, 0
+    folder = tmp_path / "in"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.png", "a.jpg", "more/b.png"):
+        Image.fromarray(page).save(folder / name)
+    Image.fromarray(np.full_like(page, 255)).save(folder / "blank.png")
+    line = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0 L50 80 L90 10"/></svg>'
+    (folder / "line.svg").write_text(line)
+    drawing = '{"drawing": [[[0, 100, 200], [0, 200, 0]]]}\n'
+    (tmp_path / "drawings.ndjson").write_text(drawing * 3)
+    return folder
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["sketchfast", "parse", *(str(a) for a in arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_one_sketch(
+    run_folder: Path, sketches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "in/a.png", "--model", run_folder, "--mask") == 0
+    said = capsys.readouterr().out
+    assert "sure" in said and "picture: a-parts.png, mask: a-mask.png" in said
+    with Image.open("a-mask.png") as mask:
+        assert mask.size == (60, 40) and mask.mode == "L"
+    assert call(monkeypatch, "drawings.ndjson:2", "--model", run_folder, "--category", "bus", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["category"] == "bus" and record["score"] is None and record["mask"] is None
+    assert [part["name"] for part in record["parts"]][:2] == ["background", "body"]
+    assert sum(part["pixels"] for part in record["parts"]) == record["size"][0] * record["size"][1]
+    assert record["picture"] == "drawings-2-parts.png" and Path("drawings-2-parts.png").is_file()
+    assert call(monkeypatch, "in/a.png", "--model", run_folder, "--out", "named.png", "--mask") == 0
+    assert Path("named.png").is_file() and Path("named-mask.png").is_file()
+
+
+def test_a_folder_keeps_its_shape_and_one_bad_file_stops_nothing(
+    run_folder: Path, sketches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sketches / "bad.png").write_bytes(b"nonsense")
+    assert call(monkeypatch, "in", "--model", run_folder, "--out", "out", "--json", "--mask") == 1
+    captured = capsys.readouterr()
+    records = [json.loads(line) for line in captured.out.splitlines()]
+    assert [r["picture"] for r in records] == [
+        "out/a-jpg-parts.png", "out/a-png-parts.png", "out/blank-parts.png", "out/line-parts.png", "out/more/b-parts.png",
+    ]  # fmt: skip
+    assert [r["blank"] for r in records] == [False, False, True, False, False]
+    assert all(Path(r["picture"]).is_file() and Path(r["mask"]).is_file() for r in records)
+    assert "in/bad.png" in captured.err and "1 of 6 sketches" in captured.err
+    (sketches / "bad.png").unlink()
+    # Written among the sketches, its pictures are not taken for sketches the next time.
+    for _ in range(2):
+        assert (
+            call(monkeypatch, "in", "in/a.png", "--model", run_folder, "--out", "in", "--category", "cow")
+            == 0
+        )
+        captured = capsys.readouterr()
+        assert captured.out.count("picture: ") == 6 and "a-png-2-parts.png" in captured.out
+        assert "in/blank.png shows no ink" in captured.err
+
+
+def test_errors_are_one_line(
+    run_folder: Path, sketches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runs").mkdir()
+    Path("empty").mkdir()
+    model = ("--model", run_folder)
+    for arguments, match in (
+        (["in/a.png"], "runs/deepssp-demo is not here. Train one with `python train/deepssp.py`"),
+        (["in/a.png", "--model", "in"], "in: expected a run folder"),
+        (
+            ["in/a.png", *model, "--category", "unicorn"],
+            "'unicorn' is unknown to this model; it knows cow, bus",
+        ),
+        (["nowhere.png", *model], "nowhere.png does not exist"),
+        (["in", *model, "--out", "x.png"], "--out x.png is one file for 5 sketches"),
+        (["in/a.png", *model, "--out", "in/a.jpg"], "in/a.jpg is a file that is no .png"),
+        (["in/a.png", *model, "--out", "in/a.png"], "in/a.png: exists and is not a part picture"),
+        (["empty", *model], "empty: no sketch in it"),
+        ([*model], "no sketch given"),
+    ):
+        assert call(monkeypatch, *arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("sketchfast: ") and match in error and error.count("\n") == 1
