@@ -31,7 +31,8 @@ namespace {
 constexpr int kLabelThreads = 512;
 constexpr int kLabelsInFlight = 4;
 constexpr int64_t kLabelBlocks = 128;  // at most; each later block adds up this many partial sums
-constexpr int kClassGroup = 8;         // nibbles of a word
+constexpr int64_t kMostTileBlocks = 16384;
+constexpr int kClassGroup = 8;  // nibbles of a word
 constexpr int kFinishThreads = 256;
 
 // Neighbouring pixels of a thread where planes allow it: 16 bytes, or 8 of the 16-bit types, for the sake of registers.
@@ -52,8 +53,9 @@ enum class Mode {
   read_twice  // and the gradient, from logits read again: too many classes for shared memory
 };
 
-int64_t label_blocks(int64_t pixels) {
-  return std::clamp<int64_t>(ceil_div(pixels, kLabelThreads * kLabelsInFlight), 1, kLabelBlocks);
+int64_t label_blocks(int64_t pixels, const LossTuning& tuning) {
+  return std::clamp<int64_t>(ceil_div(pixels, kLabelThreads * kLabelsInFlight), 1,
+                             std::min(kLabelBlocks, tuning.most_blocks));
 }
 
 // ---- labels ----
@@ -406,7 +408,8 @@ TilePlan plan_tiles(const LossShape& shape, int value_bytes, int vector, bool gr
     }
   }
   const int64_t pixels = static_cast<int64_t>(plan.threads) * vector;
-  plan.blocks = grid_stride_blocks(shape.batch * ceil_div(shape.height * shape.width, pixels));
+  const int64_t tiles = shape.batch * ceil_div(shape.height * shape.width, pixels);
+  plan.blocks = std::clamp<int64_t>(tiles, 1, std::min(kMostTileBlocks, tuning.most_blocks));
   const int64_t staged = plan.mode == Mode::staged ? plan.threads * bytes_per_thread : 0;
   plan.shared_bytes = tile_memory(plan.threads, static_cast<int>(pixels), staged).bytes;
   return plan;
@@ -425,8 +428,6 @@ bool valid_loss(const LossShape& shape, const LossRule& rule) {
          shape.classes <= kMaxLossClasses && rule.background >= -1 && rule.background < shape.classes;
 }
 
-constexpr int64_t kMostTileBlocks = 16384;  // of grid_stride_blocks
-
 }  // namespace
 
 size_t soft_weighted_loss_workspace(const LossShape& shape) {
@@ -441,14 +442,14 @@ cudaError_t soft_weighted_loss(const T* logits, const Label* labels, const typen
                                typename Arithmetic<T>::type* loss, T* gradient, void* workspace, cudaStream_t stream,
                                const LossTuning& tuning) {
   using A = typename Arithmetic<T>::type;
-  if (!valid_loss(shape, rule)) return cudaErrorInvalidValue;
+  if (!valid_loss(shape, rule) || tuning.most_blocks < 1) return cudaErrorInvalidValue;
   const int64_t plane = shape.height * shape.width;
   const int64_t pixels = shape.batch * plane;
   double* weight_sums = static_cast<double*>(workspace);
   double* loss_sums = weight_sums + kLabelBlocks;
   int16_t* own_classes = reinterpret_cast<int16_t*>(loss_sums + kMostTileBlocks);
 
-  const int64_t weight_blocks = label_blocks(pixels);
+  const int64_t weight_blocks = label_blocks(pixels, tuning);
   cudaError_t error =
       launch(prepare_labels<Label, A>, weight_blocks, kLabelThreads, sizeof(double) * (kLabelThreads / kWarp), stream,
              labels, pixels, class_weights, shape.classes, rule.ignore_index, own_classes, weight_sums);

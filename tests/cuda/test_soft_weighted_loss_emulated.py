@@ -39,19 +39,20 @@ class Case:
     offset: int = 0  # bytes past a 16-byte boundary
     staged_bytes: int = 24 * 1024  # LossTuning of csrc/cuda/soft_weighted_loss.h
     most_staged_bytes: int = 80 * 1024
+    most_blocks: int = 16384
 
     def __str__(self) -> str:
         settings = (self.ignore_index, self.background, self.soft, self.wanted, self.factor, self.offset)
-        tuning = (self.staged_bytes, self.most_staged_bytes)
+        tuning = (self.staged_bytes, self.most_staged_bytes, self.most_blocks)
         return f"{tuple(self.logits.shape)} {self.logits.dtype} {self.labels.dtype} {settings} {tuning}"
 
     def encoded(self) -> bytes:
         factor = torch.tensor([1.0 if self.factor is None else self.factor], dtype=self.weights.dtype)
         numbers = [0, VALUES.index(self.logits.dtype), LABELS.index(self.labels.dtype), *self.logits.shape]
         numbers += [self.ignore_index, self.background, self.soft, self.wanted, self.factor is not None]
-        numbers += [self.offset, self.staged_bytes, self.most_staged_bytes]
+        numbers += [self.offset, self.staged_bytes, self.most_staged_bytes, self.most_blocks]
         arrays = (self.weights, factor, self.logits, self.labels)
-        return struct.pack("<15q", *numbers) + b"".join(raw(array).tobytes() for array in arrays)
+        return struct.pack("<16q", *numbers) + b"".join(raw(array).tobytes() for array in arrays)
 
     def outputs(self) -> list[tuple[tuple[int, ...], np.dtype]]:
         loss = ((), raw(self.weights).dtype)
@@ -67,8 +68,8 @@ class ScaleCase:
 
     def encoded(self) -> bytes:
         factor = torch.tensor(self.factor, dtype=arithmetic(self.values.dtype))
-        numbers = [1, VALUES.index(self.values.dtype), 0, self.values.numel(), *[0] * 8, self.offset, 0, 0]
-        return struct.pack("<15q", *numbers) + raw(factor).tobytes() + raw(self.values).tobytes()
+        numbers = [1, VALUES.index(self.values.dtype), 0, self.values.numel(), *[0] * 8, self.offset, 0, 0, 0]
+        return struct.pack("<16q", *numbers) + raw(factor).tobytes() + raw(self.values).tobytes()
 
     def outputs(self) -> list[tuple[tuple[int, ...], np.dtype]]:
         return [((self.values.numel(),), raw(self.values).dtype)]
@@ -126,9 +127,10 @@ def draw_case(draw: random.Random, dtype: torch.dtype | None = None, size: int =
         wanted=draw.choice([LOSS, LOSS | GRADIENT, LOSS | GRADIENT, GRADIENT]),
         factor=draw.choice([None, None, 0.0, -3.0, 1024.0]),
         offset=draw.choice([0, 0, 0, 8, draw.randrange(16)]),
-        # As it comes, one warp per block, and every logit read twice.
+        # As it comes, one warp per block, every logit read twice; and several tiles to a block.
         staged_bytes=draw.choice([24 * 1024, 24 * 1024, 1]),
         most_staged_bytes=draw.choice([80 * 1024, 80 * 1024, 1]),
+        most_blocks=draw.choice([16384, 16384, 1, 2]),
     )
 
 

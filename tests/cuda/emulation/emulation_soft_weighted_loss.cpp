@@ -1,8 +1,8 @@
 // Runs soft_weighted_loss and scale of csrc/cuda on the CPU over the cases of standard input; see fibers.h.
 //
-// In: int64 seed, then per case fifteen int64 (operation, dtype of values, dtype of labels, N, C, H, W, ignore_index,
-// background, soft, wanted: 1 loss + 2 gradient, factor given, byte offset of the values, and two of tuning: staged_bytes,
-// most_staged_bytes), then class weights [C] and factor [] in the arithmetic's type, logits, labels.
+// In: int64 seed, then per case sixteen int64 (operation, dtype of values, dtype of labels, N, C, H, W, ignore_index,
+// background, soft, wanted: 1 loss + 2 gradient, factor given, byte offset of the values, and three of tuning: staged_bytes,
+// most_staged_bytes, most_blocks), then class weights [C] and factor [] in the arithmetic's type, logits, labels.
 // Operation 1, scale: N values; the bytes of factor [] and of the values.
 // Out: loss and gradient as far as wanted, or the scaled values. Arrays have their exact size, outputs and workspace are
 // filled with random bytes.
@@ -18,7 +18,7 @@ using namespace sketchfast;
 
 struct Numbers {
   int64_t operation, value_type, label_type, n, c, h, w, ignore_index, background, soft, wanted, scaled, offset, staged,
-      most_staged;
+      most_staged, most_blocks;
 };
 
 template <class T, class Label>
@@ -36,6 +36,7 @@ void loss_and_gradient(const Numbers& given) {
   cuda::LossTuning tuning;
   tuning.staged_bytes = given.staged;
   tuning.most_staged_bytes = given.most_staged;
+  tuning.most_blocks = given.most_blocks;
   check(cuda::soft_weighted_loss(
       reinterpret_cast<const T*>(logits.data), reinterpret_cast<const Label*>(labels.data),
       reinterpret_cast<const A*>(weights.data), shape, rule, given.scaled ? reinterpret_cast<const A*>(factor.data) : nullptr,
@@ -72,7 +73,7 @@ void run(const Numbers& given) {
 
 int main() {
   begin();
-  int64_t c[15];
+  int64_t c[16];
   while (next_case(c)) {
     Numbers given;
     static_assert(sizeof given == sizeof c);
