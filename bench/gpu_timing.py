@@ -103,10 +103,13 @@ class Case:
     name: str
     ours: Calls
     peers: dict[str, Calls]
-    unit: str  # what `work` counts: "pairs" or "bytes"
+    unit: str  # what `work` counts: "pairs", "bytes" or "pixel_passes"
     work: float
     limit: float | None  # work per second that the device allows
     numbers: dict[str, int | str] = field(default_factory=dict)
+    millions: dict[str, float] = field(
+        default_factory=dict
+    )  # what else a call does, to be told in millions a second
 
 
 def rotations(device: Device, bytes_each: int) -> int:
@@ -120,6 +123,8 @@ def measured(case: Case) -> dict[str, Any]:
     row[f"giga_{case.unit}_per_second"] = round(rate / 1e9, 2)
     row["limit"] = round(case.limit / 1e9, 2) if case.limit else None
     row["fraction_of_limit"] = round(rate / case.limit, 3) if case.limit else None
+    for name, done in case.millions.items():
+        row[f"million_{name}_per_second"] = round(done / ours / 1e6, 3)
     for name, seconds in zip(case.peers, others):
         row[f"times_{name}"] = round(seconds / ours, 2)
     print("  " + "  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
