@@ -259,14 +259,18 @@ def _backward(ctx: Any, grad_loss: Tensor | None, _: Tensor | None) -> tuple[Ten
     if grad_loss is None or not ctx.needs_input_grad[0]:
         return (None,) * 7
     factor = grad_loss.detach()
-    if ctx.writes_late:
+    # A graph that is being recorded must not depend on who came first; its tensors are of another type than eager ones.
+    traced = torch.compiler.is_compiling() or type(factor) is not Tensor
+    if ctx.writes_late or (traced and not ctx.owned_gradient):
         gradient = torch.ops.sketchfast.soft_weighted_loss_backward(factor, *_saved(ctx), *ctx.rule)
     else:
         try:
             gradient = ctx.owned_gradient.pop()
-        except IndexError:  # a later backward through a retained graph
+        except (
+            IndexError
+        ):  # a later backward through a retained graph; in two steps, for the bits of the first
             gradient = torch.ops.sketchfast.soft_weighted_loss(*_saved(ctx), *ctx.rule, True)[1]
-        if torch.compiler.is_compiling():
+        if traced:
             gradient = gradient * factor  # the compiler joins this to whatever reads the gradient
         else:
             torch.ops.sketchfast.soft_weighted_loss_scale_(gradient, factor)
