@@ -40,9 +40,10 @@ CpuFeatures detect() {
 #if defined(__x86_64__) && defined(__linux__)
   __builtin_cpu_init();
   features.avx2 = __builtin_cpu_supports("avx2");
-  features.avx512_vpopcnt = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                            __builtin_cpu_supports("avx512vpopcntdq");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  features.avx512_vpopcnt = avx512 && __builtin_cpu_supports("avx512vpopcntdq");
+  features.avx512_vbmi = avx512 && __builtin_cpu_supports("avx512vbmi");
   features.amx_int8 = features.avx512_vpopcnt && __builtin_cpu_supports("avx512vbmi") &&
                       __builtin_cpu_supports("avx512bitalg") && amx_int8_usable();
 #endif

@@ -6,6 +6,7 @@ namespace sketchfast::cpu {
 struct CpuFeatures {
   bool avx2 = false;
   bool avx512_vpopcnt = false;  // AVX-512 F, BW, DQ, VL and VPOPCNTDQ
+  bool avx512_vbmi = false;     // AVX-512 F, BW, DQ, VL and VBMI
   bool amx_int8 = false;  // the above, VBMI and BITALG, AMX-TILE and AMX-INT8, and leave to use the tile registers
 };
 
