@@ -100,6 +100,44 @@ def retrieval() -> str:
     return "\n\n".join(parts)
 
 
+def soft_weighted_loss() -> str:
+    parts = []
+    for result in results("soft_weighted_loss"):
+        rows = [row for row in result["rows"] if row["op"] == "soft_weighted_loss"]
+        (memory,) = (row for row in result["rows"] if row["op"] == "peak_memory")
+        parts.append(
+            markdown(
+                (
+                    "logits",
+                    "dtype",
+                    "labels",
+                    "run",
+                    "threads",
+                    "ms",
+                    "GB/s",
+                    "copy GB/s",
+                    "eager / ours",
+                    "torch.compile / ours",
+                    "F.cross_entropy / ours",
+                ),
+                (
+                    (
+                        *(row[key] for key in ("shape", "dtype", "labels", "run", "threads", "ms")),
+                        row["gb_per_s"],
+                        row["copy_gb_per_s"],
+                        f"**{row['times_eager']:.1f}x**",
+                        f"{row['times_compiled']:.1f}x" if row["times_compiled"] else "",
+                        f"**{row['times_cross_entropy']:.1f}x**",
+                    )
+                    for row in rows
+                ),
+            )
+            + f"\n\nPeak memory of {memory['shape']}, float32, forward and backward: {memory['logits_mb']} MB of logits and "
+            f"{memory['added_mb']} MB more, {memory['of_logits_and_gradient']} times logits and gradient. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
 def sharing() -> str:
     parts = []
     for result in results("tcn-sharing"):
@@ -195,6 +233,7 @@ def _ablation_line(data: str, loss: str, ht: str, rows: Rows) -> tuple[str, ...]
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "soft_weighted_loss": soft_weighted_loss,
     "hamming": hamming,
     "retrieval": retrieval,
     "sharing": sharing,
