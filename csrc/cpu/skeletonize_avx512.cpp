@@ -3,7 +3,11 @@
 #include "skeletonize_task.h"
 
 #if defined(__x86_64__) && defined(__linux__)
+// GCC 12 warns about the deliberately undefined operands inside its own intrinsics.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 
 #include <cstring>
 

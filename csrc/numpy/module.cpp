@@ -5,10 +5,12 @@
 namespace sketchfast::numpy {
 
 void bind_hamming(pybind11::module_& module);
+void bind_skeletonize(pybind11::module_& module);
 
 }  // namespace sketchfast::numpy
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "CPU kernels of sketchfast over numpy arrays; use sketchfast.numpy_ops.";
   sketchfast::numpy::bind_hamming(module);
+  sketchfast::numpy::bind_skeletonize(module);
 }

@@ -5,7 +5,7 @@ Guo and Hall, "Parallel thinning with two-subiteration algorithms" (1989), algor
 parallel algorithm for thinning digital patterns" (1984), as scikit-image has it. Outside an image is background.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 import torch
@@ -62,6 +62,11 @@ def matches(template: str) -> Deletion:
     return deleted
 
 
+def number(conditions: Iterable[Tensor]) -> Tensor:
+    """How many of the conditions hold, by pixel."""
+    return torch.stack(list(conditions)).sum(dim=0, dtype=torch.uint8)
+
+
 def guo_hall(second: bool) -> Deletion:
     """A subiteration of Guo and Hall: G1, G2 and G3, in the second one G3'."""
 
@@ -70,9 +75,9 @@ def guo_hall(second: bool) -> Deletion:
         x = [
             around[row][column] for row, column in RING
         ] * 2  # x[0] is x_1 of the paper, and x_9 is x_1 again
-        crossings = sum((~x[2 * i] & (x[2 * i + 1] | x[2 * i + 2])).to(torch.uint8) for i in range(4))
-        n1 = sum((x[2 * i] | x[2 * i + 1]).to(torch.uint8) for i in range(4))
-        n2 = sum((x[2 * i + 1] | x[2 * i + 2]).to(torch.uint8) for i in range(4))
+        crossings = number(~x[2 * i] & (x[2 * i + 1] | x[2 * i + 2]) for i in range(4))
+        n1 = number(x[2 * i] | x[2 * i + 1] for i in range(4))
+        n2 = number(x[2 * i + 1] | x[2 * i + 2] for i in range(4))
         fewest = torch.minimum(n1, n2)
         half = (x[5] | x[6] | ~x[3]) & x[4] if second else (x[1] | x[2] | ~x[7]) & x[0]
         return images & (crossings == 1) & (fewest >= 2) & (fewest <= 3) & ~half
@@ -88,9 +93,9 @@ def zhang_suen(second: bool) -> Deletion:
         around = neighbourhoods(images)
         ring = [around[row][column] for row, column in RING]
         east, north, west, south = ring[::2]
-        neighbours = sum(x.to(torch.uint8) for x in ring)
+        neighbours = number(ring)
         # Counter-clockwise and clockwise there are equally many transitions.
-        transitions = sum((~ring[i - 1] & ring[i]).to(torch.uint8) for i in range(8))
+        transitions = number(~ring[i - 1] & ring[i] for i in range(8))
         if second:
             half = (north & east & west) | (north & south & west)
         else:
