@@ -57,3 +57,54 @@ def pack_bits(values: NDArray, threads: int = 0) -> NDArray[np.uint8]:
 def hamming_paths() -> list[str]:
     """Names of the instruction sets that this processor can run the search with."""
     return _core.hamming_paths()
+
+
+def skeletonize(
+    images: NDArray[np.bool_] | NDArray[np.uint8],
+    method: str = "skel",
+    max_iter: int | None = None,
+    threads: int = 0,
+    path: str = "auto",
+) -> NDArray[np.bool_]:
+    """The centrelines of drawings: strokes thinned until a whole iteration deletes nothing, as `sketchfast.ops.skeletonize`.
+
+    Args:
+        images: bool or uint8 [H, W] or [N, H, W], non-zero = stroke; outside an image is background. H, W and N may be 0.
+        method: "skel" (MATLAB's bwmorph 'skel'), "thin" (skimage.morphology.thin) or "zhang" (skimage.morphology.skeletonize).
+        max_iter: at most so many iterations, at least 1; None for until nothing changes.
+        threads: 0 for every core; each image is one thread's.
+        path: one of `skeletonize_paths()` to force an instruction set, for tests and measurements; the result is the same.
+
+    Returns:
+        bool, the shape of `images`.
+
+    Raises:
+        TypeError: images is no numpy array, or neither bool nor uint8; max_iter is no integer.
+        ValueError: a wrong rank, an unknown method or path, max_iter below 1.
+    """
+    return _core.skeletonize(images, method, max_iter, threads, path)
+
+
+def homogeneous_transform(
+    images: NDArray[np.uint8], threshold: int = 128, threads: int = 0, path: str = "auto"
+) -> NDArray[np.uint8]:
+    """0 on the "skel" centreline of value < threshold, 255 elsewhere, as `sketchfast.ops.homogeneous_transform`.
+
+    Args:
+        images: uint8 gray [H, W] or [N, H, W], dark ink on a light ground. H, W and N may be 0.
+        threshold: 0 (nothing is ink) to 256 (everything is).
+        threads, path: as `skeletonize`.
+
+    Returns:
+        uint8, the shape of `images`.
+
+    Raises:
+        TypeError: images is no numpy array, or not uint8; threshold is no integer.
+        ValueError: a wrong rank, threshold out of 0..256, an unknown path.
+    """
+    return _core.homogeneous_transform(images, threshold, threads, path)
+
+
+def skeletonize_paths() -> list[str]:
+    """Names of the instruction sets that this processor can thin images with."""
+    return _core.skeletonize_paths()
