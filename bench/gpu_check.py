@@ -195,7 +195,8 @@ def passes_of(images: Tensor, method: str) -> list[int]:
     finished = ops.skeletonize(images, method)
     passes = torch.zeros(len(images), dtype=torch.int64, device="cuda")
     for limit in range(10_000):
-        unfinished = (ops.skeletonize(images, method, limit) != finished).flatten(1).any(dim=1)
+        after = ops.skeletonize(images, method, limit) if limit > 0 else images != 0
+        unfinished = (after != finished).flatten(1).any(dim=1)
         passes += unfinished
         if not bool(unfinished.any()):
             return (passes + 1).tolist()

@@ -217,7 +217,7 @@ __global__ void __launch_bounds__(kSweepMaxWarps* kWarp)
       if (!group_any<kTogether>(plan, state, &barrier, any)) break;
     }
     unpack_image(plan, me, out + image * pixels, vector_out, bytes, planes + now * plane_words);
-    group_any<kTogether>(plan, state, &barrier, false);  // the next image overwrites what was read
+    __syncwarp();  // the next image overwrites what was read; a warp packs the rows that it unpacks
   }
 }
 
