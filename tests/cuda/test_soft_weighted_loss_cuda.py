@@ -16,8 +16,8 @@ from sketchfast import ops, reference
 from tests.cuda.test_hamming_cuda import gpu, needs_module, poison
 
 OPERATORS = ("soft_weighted_loss", "soft_weighted_loss_backward", "soft_weighted_loss_scale_")
-# Of a gradient's element, relative to the largest that one of its pixel can be.
-TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-14, torch.float16: 6e-4, torch.bfloat16: 5e-3}
+# Of a gradient's element, relative to the largest that one of its pixel can be; a sum of C float32 terms adds to it.
+TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-12, torch.float16: 6e-4, torch.bfloat16: 5e-3}
 
 
 def draw_batch(
@@ -54,7 +54,8 @@ def assert_as_defined(
     assert gradient.dtype == logits.dtype
     valid = labels != 255
     alphas = weights[torch.where(valid, labels.long(), 0)] * valid
-    allowed = TOLERANCE[logits.dtype] * abs(factor) * alphas / alphas.sum().clamp(min=1e-30)
+    summing = 0.0 if logits.dtype == torch.float64 else 1e-8 * logits.shape[1]
+    allowed = (TOLERANCE[logits.dtype] + summing) * abs(factor) * alphas / alphas.sum().clamp(min=1e-30)
     smallest = 2.0**-24 if logits.dtype == torch.float16 else 0.0
     excess = (gradient.double().cpu() - factor * slope).abs() - allowed[:, None] - smallest
     assert excess.max().item() <= 0
