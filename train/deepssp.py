@@ -68,7 +68,7 @@ Decisions (D), where the paper is silent:
   lr      final convolutions: --optimizer.final-factor times the rest. Poly decay with power 0.9. Figure 7b: the four
           optimizers at the same rates.
   stage 2 starts from copies of the super branch. The branches are independent of each other, so one run takes the
-          categories in turn: 2,000 iterations of each, each with its own poly decay. A batch of several images mixes
+          categories in turn: 2,000 iterations of each, each with its own poly decay from the first rate. A batch of several images mixes
           branches. Batch normalisation of the frozen layers keeps its statistics.
   independent: 20,000 iterations for each category's network, in turn.
   augment the 14 turned and mirrored copies, whole and with one square erased, are drawn at random, not in a fixed order.
@@ -129,6 +129,7 @@ class Optimizer:
 class Stages:
     stage1_iterations: int = 20000
     stage2_iterations: int = 2000  # for each category; 0: no stage 2
+    stage2_rate: float = 1.0  # stage 2 starts at this share of stage 1's first learning rate (D)
 
 
 @dataclass
@@ -202,7 +203,8 @@ class DeepSSPTask(Task):
     def parameter_groups(self) -> Iterable[Any]:
         o, final = self.recipe.optimizer, {id(p): p for p in self.model.final_parameters()}
         rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in final]
-        return [{"params": rest, "lr": o.lr}, {"params": list(final.values()), "lr": o.lr * o.final_factor}]
+        lr = o.lr * (self.recipe.stages.stage2_rate if self.stage == 2 else 1.0)
+        return [{"params": rest, "lr": lr}, {"params": list(final.values()), "lr": lr * o.final_factor}]
 
     def make_optimizer(self, params: Iterable[Any]) -> torch.optim.Optimizer:
         o = self.recipe.optimizer
@@ -448,7 +450,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     synthetic = Data(dataset="synthetic")
     spg = small(Data(dataset="spg"), 600, 0, architecture="full")
     configs: dict[str, tuple[str, Recipe]] = {
-        "demo": ("the synthetic world, both stages, minutes on two cores", small(synthetic, 500, 30)),
+        "demo": ("the synthetic world, both stages, minutes on two cores", small(synthetic, 300, 15)),
         "ablation": ("the synthetic world, super branches, short", small(synthetic, 300, 0)),
         "spg": ("SPG: labels of stroke pixels, one branch for each category", spg),
         "table2-original": ("table II: no HT", paper()),
