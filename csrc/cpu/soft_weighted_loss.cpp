@@ -55,95 +55,83 @@ bool any_wrong(const Label* labels, int64_t count, const LossShape& shape, const
 
 // Classes of the pixels of a strip, and which of them have a window of more than one class.
 struct Strip {
-  std::vector<int32_t> own;      // rows * W
-  std::vector<uint8_t> mixed;    // rows * W
-  std::vector<SoftLabel> soft;   // of the mixed pixels, in order
-  std::vector<int32_t> counted;  // (rows + 2) * (W + 2), kNoClass around the image
+  std::vector<int32_t> own;     // rows * W
+  std::vector<uint8_t> mixed;   // rows * W
+  std::vector<SoftLabel> soft;  // of the mixed pixels, in order
 };
 
-// One-hot windows are most of an image. min and max over the window with "nothing" as 255 and as 0 tell: the pixel is
-// one-hot exactly where both are its own class.
-void find_mixed(const std::vector<int32_t>& counted, int64_t rows, int64_t width, std::vector<uint8_t>& mixed) {
-  const int64_t padded = width + 2;
-  std::vector<uint8_t> low(static_cast<size_t>(3 * padded));
-  std::vector<uint8_t> high(static_cast<size_t>(3 * padded));
-  std::vector<uint8_t> column_low(static_cast<size_t>(padded));
-  std::vector<uint8_t> column_high(static_cast<size_t>(padded));
-  const auto narrow = [&](int64_t row) {
-    const int32_t* from = counted.data() + row * padded;
-    uint8_t* l = low.data() + row % 3 * padded;
-    uint8_t* h = high.data() + row % 3 * padded;
-    for (int64_t x = 0; x < padded; ++x) {
-      l[x] = static_cast<uint8_t>(from[x]);  // kNoClass is 255
-      h[x] = l[x] == kNoByte ? 0 : l[x];
-    }
-  };
-  narrow(0);
-  narrow(1);
-  for (int64_t y = 0; y < rows; ++y) {
-    narrow(y + 2);
-    const uint8_t* const l0 = low.data();
-    const uint8_t* const h0 = high.data();
-    for (int64_t x = 0; x < padded; ++x) {
-      column_low[x] = std::min({l0[x], l0[padded + x], l0[2 * padded + x]});
-      column_high[x] = std::max({h0[x], h0[padded + x], h0[2 * padded + x]});
-    }
-    const uint8_t* own = low.data() + (y + 1) % 3 * padded + 1;
-    uint8_t* out = mixed.data() + y * width;
+// counted_class of the pixels of a strip, of the row above and below and of the columns beside: (rows + 2) * (W + 2) cells. Up
+// to 255 classes fit into bytes; there and in wider cells, all bits set mean kNoClass.
+template <class Cell>
+int class_in(Cell cell) {
+  return cell == static_cast<Cell>(kNoClass) ? kNoClass : static_cast<int>(cell);
+}
+
+template <class Cell, class Label>
+void fill_counted(const Label* labels, int64_t first_row, int64_t rows, const LossShape& shape, const LossRule& rule,
+                  std::vector<Cell>& counted) {
+  const int64_t width = shape.width;
+  const int64_t background = rule.background;
+  constexpr Cell kNone = static_cast<Cell>(kNoClass);
+  counted.assign(static_cast<size_t>((rows + 2) * (width + 2)), kNone);
+  for (int64_t y = -1; y <= rows; ++y) {
+    if (first_row + y < 0 || first_row + y >= shape.height) continue;
+    const Label* from = labels + y * width;
+    Cell* to = counted.data() + (y + 1) * (width + 2) + 1;
     for (int64_t x = 0; x < width; ++x) {
-      const uint8_t least = std::min({column_low[x], column_low[x + 1], column_low[x + 2]});
-      const uint8_t most = std::max({column_high[x], column_high[x + 1], column_high[x + 2]});
-      out[x] = (own[x] != kNoByte) & ((least != own[x]) | (most != own[x]));
+      const bool nothing = (from[x] == rule.ignore_index) | (from[x] == background);
+      to[x] = nothing ? kNone : static_cast<Cell>(from[x]);
     }
   }
 }
 
-template <class Label>
-void read_strip(const Label* image, int64_t first_row, int64_t rows, const LossShape& shape, const LossRule& rule,
-                Strip& strip) {
-  const int64_t width = shape.width;
-  strip.own.resize(static_cast<size_t>(rows * width));
-  strip.mixed.assign(static_cast<size_t>(rows * width), 0);
-  strip.soft.clear();
-  const Label* labels = image + first_row * width;
-  for (int64_t p = 0; p < rows * width; ++p) strip.own[p] = own_class(labels[p], rule.ignore_index);
-  if (!rule.soft) return;
-
+// One-hot windows are most of an image. The smallest class of a window, with "nothing" as 255, and the largest, with
+// "nothing" as 0, tell: a pixel is one-hot exactly where both are its own class. Adding 1 turns 255 into that 0.
+void find_mixed(const std::vector<uint8_t>& counted, int64_t rows, int64_t width, std::vector<uint8_t>& mixed) {
   const int64_t padded = width + 2;
-  const int background = static_cast<int>(rule.background);
-  strip.counted.assign(static_cast<size_t>((rows + 2) * padded), kNoClass);
-  for (int64_t y = -1; y <= rows; ++y) {
-    if (first_row + y < 0 || first_row + y >= shape.height) continue;
-    const Label* from = labels + y * width;
-    int32_t* to = strip.counted.data() + (y + 1) * padded + 1;
-    for (int64_t x = 0; x < width; ++x) to[x] = counted_class(own_class(from[x], rule.ignore_index), background);
-  }
-  if (shape.classes <= kByteClasses) {
-    find_mixed(strip.counted, rows, width, strip.mixed);
-  } else {
-    for (int64_t y = 0; y < rows; ++y) {
-      for (int64_t x = 0; x < width; ++x) {
-        strip.mixed[y * width + x] = strip.counted[(y + 1) * padded + x + 1] != kNoClass;
-      }
+  std::vector<uint8_t> column_low(static_cast<size_t>(padded));
+  std::vector<uint8_t> column_high(static_cast<size_t>(padded));  // largest class + 1
+  for (int64_t y = 0; y < rows; ++y) {
+    const uint8_t* const top = counted.data() + y * padded;
+    const uint8_t* const middle = top + padded;
+    const uint8_t* const bottom = middle + padded;
+    for (int64_t x = 0; x < padded; ++x) {
+      column_low[x] = std::min({top[x], middle[x], bottom[x]});
+      const auto high = [](uint8_t cell) { return static_cast<uint8_t>(cell + 1); };
+      column_high[x] = std::max({high(top[x]), high(middle[x]), high(bottom[x])});
+    }
+    uint8_t* out = mixed.data() + y * width;
+    for (int64_t x = 0; x < width; ++x) {
+      const uint8_t own = middle[x + 1];
+      const uint8_t least = std::min({column_low[x], column_low[x + 1], column_low[x + 2]});
+      const uint8_t most = std::max({column_high[x], column_high[x + 1], column_high[x + 2]});
+      out[x] = (own != kNoByte) & ((least != own) | (most != static_cast<uint8_t>(own + 1)));
     }
   }
+}
+void find_mixed(const std::vector<int32_t>& counted, int64_t rows, int64_t width, std::vector<uint8_t>& mixed) {
   for (int64_t y = 0; y < rows; ++y) {
-    const int32_t* above = strip.counted.data() + y * padded;
-    for (int64_t x = 0; x < width; ++x) {
-      if (!strip.mixed[y * width + x]) continue;
-      const int32_t* top = above + x;
-      const int window[kWindowPixels] = {top[0],
-                                         top[1],
-                                         top[2],
-                                         top[padded],
-                                         top[padded + 1],
-                                         top[padded + 2],
-                                         top[2 * padded],
-                                         top[2 * padded + 1],
-                                         top[2 * padded + 2]};
+    const int32_t* middle = counted.data() + (y + 1) * (width + 2) + 1;
+    for (int64_t x = 0; x < width; ++x) mixed[y * width + x] = middle[x] != kNoClass;
+  }
+}
+
+template <class Cell, class Label>
+void soften(const Label* labels, int64_t first_row, int64_t rows, const LossShape& shape, const LossRule& rule,
+            Strip& strip) {
+  const int64_t padded = shape.width + 2;
+  std::vector<Cell> counted;
+  fill_counted(labels, first_row, rows, shape, rule, counted);
+  find_mixed(counted, rows, shape.width, strip.mixed);
+  for (int64_t y = 0; y < rows; ++y) {
+    for (int64_t x = 0; x < shape.width; ++x) {
+      if (!strip.mixed[y * shape.width + x]) continue;
+      const Cell* const corner = counted.data() + y * padded + x;
+      int window[kWindowPixels];
+      for (int q = 0; q < kWindowPixels; ++q) window[q] = class_in(corner[q / 3 * padded + q % 3]);
       if (shape.classes <= kPackedClasses) {
         uint64_t counts = 0;
-        for (const int counted : window) counts += packed_one(counted);
+        for (const int counted_as : window) counts += packed_one(counted_as);
         strip.soft.push_back(soft_label(counts));
       } else {
         strip.soft.push_back(soft_label(window));
@@ -152,8 +140,35 @@ void read_strip(const Label* image, int64_t first_row, int64_t rows, const LossS
   }
 }
 
+template <class Label>
+void read_strip(const Label* image, int64_t first_row, int64_t rows, const LossShape& shape, const LossRule& rule,
+                Strip& strip) {
+  const int64_t pixels = rows * shape.width;
+  const Label* labels = image + first_row * shape.width;
+  strip.own.resize(static_cast<size_t>(pixels));
+  strip.mixed.assign(static_cast<size_t>(pixels), 0);
+  for (int64_t p = 0; p < pixels; ++p) strip.own[p] = own_class(labels[p], rule.ignore_index);
+  if (!rule.soft) return;
+  if (shape.classes <= kByteClasses) {
+    soften<uint8_t>(labels, first_row, rows, shape, rule, strip);
+  } else {
+    soften<int32_t>(labels, first_row, rows, shape, rule, strip);
+  }
+}
+
+bool has_avx2_and_fma() {
+#if defined(__x86_64__) && defined(__linux__)
+  return cpu_features().avx2 && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
 LossPath best_path() {
-  return cpu_features().avx512_vpopcnt ? LossPath::avx512 : cpu_features().avx2 ? LossPath::avx2 : LossPath::portable;
+  static const LossPath best = cpu_features().avx512_vpopcnt ? LossPath::avx512
+                               : has_avx2_and_fma()          ? LossPath::avx2
+                                                             : LossPath::portable;
+  return best;
 }
 
 template <class T>
@@ -187,7 +202,7 @@ bool loss_path_available(LossPath path) {
     case LossPath::avx512:
       return cpu_features().avx512_vpopcnt;
     case LossPath::avx2:
-      return cpu_features().avx2;
+      return has_avx2_and_fma();
     default:
       return true;
   }
