@@ -67,9 +67,10 @@ Decisions (D), where the paper is silent:
   alpha   of eq. 9 in each branch's own labels, from its training masks. A label that never occurs has weight 0.
   lr      final convolutions: --optimizer.final-factor times the rest. Poly decay with power 0.9. Figure 7b: the four
           optimizers at the same rates.
-  stage 2 starts from copies of the super branch. The branches are independent of each other, so one run takes the
-          categories in turn: 2,000 iterations of each, each with its own poly decay from the first rate. A batch of several images mixes
-          branches. Batch normalisation of the frozen layers keeps its statistics.
+  stage 2 starts from copies of the super branch, at the first learning rate (--stages.stage2-rate: a share of it). The
+          branches are independent of each other, so one run takes the categories in turn: 2,000 iterations of each,
+          each with its own poly decay. A batch of several images mixes branches. Batch normalisation of the frozen
+          layers keeps its statistics.
   independent: 20,000 iterations for each category's network, in turn.
   augment the 14 turned and mirrored copies, whole and with one square erased, are drawn at random, not in a fixed order.
           Erased pixels are white. turn, scale, shift, warp (small configs only) are not the paper's.
