@@ -63,7 +63,8 @@ Decisions (D), where the paper is silent:
   net     the three scales share their weights (--model.no-share-scales: a copy each). Everything is enlarged bilinearly
           with aligned corners. Batch normalisation is frozen when the weights are pretrained.
   loss    the sum of the losses of each scale and of their fusion, each at the resolution of its logits: the label is
-          that of the pixel under a cell's centre. Of several images (the paper has 1 a step) it is the mean.
+          that of the pixel under a cell's centre (--loss.resolution input, small configs: the logits are enlarged
+          instead). Of several images (the paper has 1 a step) it is the mean.
   alpha   of eq. 9 in each branch's own labels, from its training masks. A label that never occurs has weight 0.
   lr      final convolutions: --optimizer.final-factor times the rest. Poly decay with power 0.9. Figure 7b: the four
           optimizers at the same rates.
@@ -77,7 +78,7 @@ Decisions (D), where the paper is silent:
   IoU     the background is a label of the sketch. Masks are compared at their own size.
   choice  the last iteration is evaluated: the paper uses no validation data. The IoU of each epoch is on held-out
           sketches where the data has them, else on some training sketches.
-  category given, as in the paper. Beside it, marked "guessed", the category found by a linear head on the shared layers
+  category given, as in the paper. Beside it, marked "guessed", the category found by a small head on the shared layers
           (ours; it sends no gradient into them).
   VIII    FCN is FCN-8s on VGG-16, Deeplab the network with one scale, both one network for each category. MM17 is the
           super branch network with weighted cross entropy and a pose task of weight 1 (--data.pose-labels FILE, the
@@ -112,6 +113,9 @@ class Data:
 class Loss:
     kind: Literal["ce", "weighted-ce", "soft", "soft-background"] = "soft-background"  # L, L_w, L_s, L*_s
     background_gain: float = 2.0  # of L*_s: alpha*_0 = 2 alpha_0
+    resolution: Literal["logits", "input"] = (
+        "logits"  # the label is brought to the logits', or they to the label's
+    )
     pose: float = 1.0  # weight of the pose task, with --model.pose-classes
 
 
@@ -224,16 +228,12 @@ class DeepSSPTask(Task):
         x, heads = context.model(
             network_input(batch["image"], self.model.preprocess), batch["branch"], auxiliary=True
         )
-        L = (
-            sum(
-                self.criteria[branch](x_scale[n, None], i[n, None])  # eq. 11 of one image
-                for branch, (rows, x_scales) in x.items()
-                for x_scale in x_scales
-                for i in [labels_at(batch["label"][rows], x_scale.shape[-2:])]
-                for n in range(len(rows))
-            )
-            / len(batch["image"])
-        )
+        L = sum(
+            self.criteria[branch](x_scale[n, None], i[n, None])  # eq. 11 of one image
+            for branch, (rows, x_scales) in x.items()
+            for x_scale, i in self.at_one_resolution(x_scales, batch["label"][rows])
+            for n in range(len(rows))
+        ) / len(batch["image"])
         logs, loss = {"L": L.detach()}, L
         if heads.category is not None:
             logs["L_category"] = F.cross_entropy(heads.category.float(), batch["category"])
@@ -244,6 +244,13 @@ class DeepSSPTask(Task):
             logs["L_pose"] = F.cross_entropy(heads.pose.float(), pose)
             loss = loss + self.recipe.loss.pose * logs["L_pose"]
         return {"loss": loss, **logs}
+
+    def at_one_resolution(self, x_scales: list[Tensor], i: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        if self.recipe.loss.resolution == "logits":
+            return ((x, labels_at(i, x.shape[-2:])) for x in x_scales)
+        return (
+            (F.interpolate(x.float(), i.shape[-2:], mode="bilinear", align_corners=True), i) for x in x_scales
+        )
 
     def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
         items = self.split.held_out
@@ -430,18 +437,21 @@ def paper(
 
 
 def small(data: Data, stage1: int, stage2: int, **model: Any) -> Recipe:
-    """From scratch at 96 pixels on a few cores: a ten-layer network, larger steps, continuous augmentation."""
+    """From scratch at 96 pixels on a few cores: a narrow ten-layer network, larger steps, continuous augmentation.
+
+    Small parts are smaller than a cell of its logits: these are enlarged to the label's resolution, not the reverse.
+    """
     fields: dict[str, Any] = {
-        "backbone": "resnet10", "weights": "none", "stem": "small", "width": 0.5, "output_stride": 8,
-        "dilations": (1, 2, 3, 4), "scales": (1.0, 0.75),
+        "backbone": "resnet10", "weights": "none", "stem": "small", "width": 0.25, "output_stride": 4,
+        "dilations": (1, 2, 3, 4), "scales": (1.0,),
     }  # fmt: skip
     return Recipe(
         data,
         DeepSSPConfig(**(fields | model)),
-        Loss(),
+        Loss(resolution="input"),
         Optimizer("adam", lr=2e-3, final_factor=1.0, batch=16),
         PartAugmentation(size=96, rotations=(0,), turn=20.0, scale=0.2, shift=0.08, warp=0.04),
-        Stages(stage1, stage2),
+        Stages(stage1, stage2, stage2_rate=0.3),
         loop=LoopConfig(epochs=5, precision="auto"),
     )
 
@@ -451,8 +461,8 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     synthetic = Data(dataset="synthetic")
     spg = small(Data(dataset="spg"), 600, 0, architecture="full")
     configs: dict[str, tuple[str, Recipe]] = {
-        "demo": ("the synthetic world, both stages, minutes on two cores", small(synthetic, 300, 15)),
-        "ablation": ("the synthetic world, super branches, short", small(synthetic, 300, 0)),
+        "demo": ("the synthetic world, both stages, minutes on two cores", small(synthetic, 600, 25)),
+        "ablation": ("the synthetic world, super branches, short", small(synthetic, 400, 0)),
         "spg": ("SPG: labels of stroke pixels, one branch for each category", spg),
         "table2-original": ("table II: no HT", paper()),
         "table2-ht-train-only": (

@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sketchfast import numpy_ops
+
 #: Moves points: float64 [n, 2] of (x, y), pixel centres at whole numbers, to the same in the new picture.
 PointMap = Callable[[np.ndarray], np.ndarray]
 
@@ -48,10 +50,7 @@ def centreline(image: np.ndarray, threshold: int = 128) -> np.ndarray:
 
 
 def _skeleton(mask: np.ndarray) -> np.ndarray:
-    from skimage.morphology import skeletonize
-
-    result: np.ndarray = skeletonize(mask)
-    return result
+    return numpy_ops.skeletonize(mask, threads=1)
 
 
 def segments(image: np.ndarray, threshold: int = 128) -> np.ndarray:

@@ -131,17 +131,23 @@ class PartAugmentation:
         """A random variant of sketch uint8 [H, W] and mask uint8 [H, W]: both uint8 [S, S]."""
         return self.apply_variant(image, mask, self.draw(rng))
 
+    def segments(self, image: np.ndarray) -> np.ndarray | None:
+        """What `apply_variant` needs of a sketch whatever the variant, to be kept where one sketch is varied often."""
+        return centreline.segments(_grey(image), self.threshold) if self.homogeneous else None
+
     def apply_variant(
-        self, image: np.ndarray, mask: np.ndarray, variant: Variant
+        self, image: np.ndarray, mask: np.ndarray, variant: Variant, segments: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Sketch and mask under one variant. What comes in from outside is white, and background in the mask."""
+        """Sketch and mask under one variant. What comes in from outside is white, and background in the mask.
+
+        segments: of this image, from `segments`; found again where not given."""
         grey = _grey(image)
         if mask.shape != grey.shape or mask.dtype != np.uint8:
             raise ValueError(
                 f"mask must be uint8 of the image's shape {list(grey.shape)}, got {mask.dtype} {list(mask.shape)}"
             )
         geometry = _Geometry(grey.shape[1], grey.shape[0], self.size, variant)
-        sketch = _place(grey, geometry, self.homogeneous, self.threshold)
+        sketch = _place(grey, geometry, self.homogeneous, self.threshold, segments)
         if variant.erase is not None:
             top, left = variant.erase
             sketch[top : top + self.erased_side, left : left + self.erased_side] = 255
@@ -241,13 +247,19 @@ class _Geometry:
         return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _place(image: np.ndarray, geometry: _Geometry, transform: bool, threshold: int) -> np.ndarray:
+def _place(
+    image: np.ndarray,
+    geometry: _Geometry,
+    transform: bool,
+    threshold: int,
+    segments: np.ndarray | None = None,
+) -> np.ndarray:
     if not transform:
         return geometry.sample_grey(image)
     if geometry.plain and image.shape == (geometry.size, geometry.size):
         line = centreline.centreline(image, threshold)
     else:
-        segments = centreline.segments(image, threshold)
+        segments = centreline.segments(image, threshold) if segments is None else segments
         line = centreline.draw_segments(segments, geometry.size, geometry.forward)
     return np.where(line, np.uint8(0), np.uint8(255))
 

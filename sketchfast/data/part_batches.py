@@ -18,7 +18,7 @@ from sketchfast.data.part_augment import PartAugmentation, Variant
 from sketchfast.data.part_set import PartSet
 from sketchfast.runtime.preprocess import Preprocess
 
-Pair = tuple[np.ndarray, np.ndarray]
+Kept = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 class PartBatches:
@@ -30,7 +30,7 @@ class PartBatches:
     augmentation: how an item is varied. With the paper's switches alone, one of the item's fixed copies is drawn (14 turned
         and mirrored ones, times two with erasing); with any of turn, scale, shift and warp, a new variant each time.
     values: int64 arrays [len(images)] that go with the items into a batch, such as {"branch": ...}.
-    batch_size: items of the global batch, over all processes. memory: bytes of decoded pairs to keep.
+    batch_size: items of the global batch, over all processes. memory: bytes of decoded pairs and their centrelines to keep.
 
     Raises ValueError naming the argument: an empty group, a batch of none.
     """
@@ -54,7 +54,7 @@ class PartBatches:
             )
         self.images, self.groups, self.augmentation, self.values = images, list(groups), augmentation, values
         self.batch_size, self.seed, self.memory, self.threads = batch_size, seed, memory, threads
-        self._kept: dict[int, Pair] = {}
+        self._kept: dict[int, Kept] = {}
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
 
     def steps(self, first: int, count: int, rank: int = 0, world: int = 1) -> _Steps:
@@ -87,15 +87,17 @@ class PartBatches:
     def pair(self, k: int) -> tuple[np.ndarray, np.ndarray, bool]:
         """(image uint8 [S, S], label uint8 [S, S], whether they are mirrored) at position k."""
         item = self.item(k)
-        pair = self._kept.get(item)
-        if pair is None:
-            pair = self.images.load(item)
-            size = pair[0].nbytes + pair[1].nbytes
+        kept = self._kept.get(item)
+        if kept is None:
+            image, mask = self.images.load(item)
+            kept = image, mask, self.augmentation.segments(image)
+            size = sum(array.nbytes for array in kept if array is not None)
             if size <= self.memory:  # two threads may count at once: that costs a pair, not an answer
                 self.memory -= size
-                self._kept[item] = pair
+                self._kept[item] = kept
         variant = self.variant(k, item)
-        return *self.augmentation.apply_variant(*pair, variant), variant.mirror
+        image, mask, segments = kept
+        return *self.augmentation.apply_variant(image, mask, variant, segments), variant.mirror
 
 
 class _Steps:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,9 +63,7 @@ class DeepSSPConfig:
     super_of: dict[str, str] = field(default_factory=dict)  # category -> branch; the paper's table I if empty
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)  # part names; SketchParse's if empty
     freeze_batch_norm: bool | None = None  # statistics, scale and shift stay as loaded; None: when pretrained
-    category_head: bool = (
-        True  # linear classifier of the category on the trunk (ours, D); none when independent
-    )
+    category_head: bool = True  # classifier of the category on the trunk (ours, D); none when independent
     pose_classes: int = 0  # > 0: a pose classifier in each branch, as the network of MM'17 has (table VIII)
     homogeneous: bool = True  # images go through the homogeneous transformation
     threshold: int = 128  # of the homogeneous transformation: darker is ink
@@ -102,6 +101,27 @@ class DeepLabBranch(nn.Module):
         """The trunk's maps -> (logits [N, L, h, w], pose logits [N, pose_classes] or None)."""
         hidden = self.block(features[-1])
         return self.classifier(hidden), None if self.pose is None else self.pose(hidden.mean(dim=(2, 3)))
+
+
+class CategoryHead(nn.Module):
+    """Which category a sketch is of, from the trunk's map [N, c, h, w] -> [N, categories] (ours, D).
+
+    Two strided convolutions, the mean, a linear layer. The trunk learns nothing from it: it is given detached maps.
+    """
+
+    def __init__(self, channels: int, num_categories: int) -> None:
+        super().__init__()
+        hidden = min(256, 32 * math.ceil(channels / 16))
+        layers: list[nn.Module] = []
+        for inputs in (channels, hidden):
+            layers.append(nn.Conv2d(inputs, hidden, kernel_size=3, stride=2, padding=1, bias=False))
+            # By groups: independent of the batch, and of whether the network's batch normalisation is frozen.
+            layers += [nn.GroupNorm(8, hidden), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.classifier = nn.Linear(hidden, num_categories)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.classifier(self.layers(features).mean(dim=(2, 3)))
 
 
 class DeepLabTrunk(nn.Sequential):
@@ -177,7 +197,7 @@ class DeepSSP(nn.Module):
     RuntimeError when ImageNet weights cannot be had.
     """
 
-    category_head: nn.Linear | None
+    category_head: CategoryHead | None
 
     def __init__(self, config: DeepSSPConfig, preprocess: Preprocess | None = None) -> None:
         super().__init__()
@@ -203,7 +223,7 @@ class DeepSSP(nn.Module):
         # nets[g][s]: one group g for all branches, or one for each category; s the scale's own copy.
         groups = [[count] for count in counts] if independent else [counts]
         self.nets = nn.ModuleList(scale_nets(labels) for labels in groups)
-        self.category_head = nn.Linear(channels, len(self.class_names)) if config.category_head else None
+        self.category_head = CategoryHead(channels, len(self.class_names)) if config.category_head else None
         if config.freeze_batch_norm:
             for norm in self._batch_norms():
                 norm.requires_grad_(False)
@@ -438,7 +458,7 @@ class DeepSSP(nn.Module):
     def _category(self, features: list[list[Tensor]]) -> Tensor | None:
         if self.category_head is None:
             return None
-        return self.category_head(features[0][-1].detach().mean(dim=(2, 3)))
+        return self.category_head(features[0][-1].detach())
 
     @torch.no_grad()
     def parse(
