@@ -462,7 +462,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     spg = small(Data(dataset="spg"), 600, 0, architecture="full")
     configs: dict[str, tuple[str, Recipe]] = {
         "demo": ("the synthetic world, both stages, minutes on two cores", small(synthetic, 600, 25)),
-        "ablation": ("the synthetic world, super branches, short", small(synthetic, 400, 0)),
+        "ablation": ("the synthetic world, super branches, short", small(synthetic, 250, 0)),
         "spg": ("SPG: labels of stroke pixels, one branch for each category", spg),
         "table2-original": ("table II: no HT", paper()),
         "table2-ht-train-only": (
