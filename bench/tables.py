@@ -100,6 +100,44 @@ def retrieval() -> str:
     return "\n\n".join(parts)
 
 
+def skeletonize() -> str:
+    def ratios(row: dict[str, Any], bold: str) -> Iterable[str]:
+        return (f"**{x:.0f}x**" if name == bold else f"{x:.0f}x" for name, x in row["times"].items())
+
+    parts = []
+    for result in results("skeletonize"):
+        peers = [f"{name} / ours" for name in result["rows"][0]["times"]]
+        drawn = [row for row in result["rows"] if "stroke_width" not in row]
+        lines = [row for row in result["rows"] if "stroke_width" in row and row["method"] == "skel"]
+        equal = {"skel": "", "thin": "skimage thin", "zhang": "skimage skeletonize"}
+        parts.append(
+            markdown(
+                ("drawings", "method", "passes", "us", "us in a batch", "limit us", *peers),
+                (
+                    (
+                        f"{row['images']} of {row['case']}",
+                        row["method"],
+                        *(f"{row[key]:.1f}" for key in ("passes", "us", "us_in_batch")),
+                        f"{row['limit_us']:.1f}" if "limit_us" in row else "",
+                        *ratios(row, equal[row["method"]]),
+                    )
+                    for row in drawn
+                ),
+            )
+            + '\n\nTwelve polylines, "skel":\n\n'
+            + markdown(
+                ("canvas", "stroke width", "passes", "us", *peers),
+                (
+                    (row["size"], row["stroke_width"], row["passes"], f"{row['us']:.1f}", *ratios(row, ""))
+                    for row in lines
+                ),
+            )
+            + f"\n\nOne thread, one image a call, path `{result['path_used']}`; bold where both give the same "
+            f"picture. Passes count the last one, which deletes nothing; the limit is 25 us for 16 of them. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
 def soft_weighted_loss() -> str:
     parts = []
     for result in results("soft_weighted_loss"):
@@ -235,6 +273,7 @@ def _ablation_line(data: str, loss: str, ht: str, rows: Rows) -> tuple[str, ...]
 TABLES: dict[str, Callable[[], str]] = {
     "soft_weighted_loss": soft_weighted_loss,
     "hamming": hamming,
+    "skeletonize": skeletonize,
     "retrieval": retrieval,
     "sharing": sharing,
     "ablation": ablation,
