@@ -40,6 +40,9 @@ cudaError_t plan_skeletonize(SkeletonMethod method, int64_t count, int64_t heigh
                              const SkeletonTuning& tuning) {
   if (count < 0 || height < 0 || width < 0 || height >= kMaxSide || width >= kMaxSide) return cudaErrorInvalidValue;
   if (tuning.band_rows % 2 != 0 || (tuning.band_rows > 0 && tuning.band_rows < 8)) return cudaErrorInvalidValue;
+  const auto images_at_once = [&tuning](int64_t images) {
+    return tuning.max_images_at_once > 0 ? std::min(images, tuning.max_images_at_once) : images;
+  };
   SkeletonPlan& plan = *out;
   plan = {};
   plan.method = method;
@@ -49,6 +52,7 @@ cudaError_t plan_skeletonize(SkeletonMethod method, int64_t count, int64_t heigh
   if (count == 0 || height == 0 || width == 0) return cudaSuccess;  // nowhere
   if (tuning.registers && height <= kRegisterSide && width <= kRegisterSide) {
     plan.place = SkeletonPlace::registers;
+    plan.groups = static_cast<int>(kImageWarps * grid_stride_blocks(ceil_div(images_at_once(count), kImageWarps)));
     return cudaSuccess;
   }
 
@@ -74,7 +78,7 @@ cudaError_t plan_skeletonize(SkeletonMethod method, int64_t count, int64_t heigh
   if (group_bytes <= (tuning.shared_bytes < 0 ? shared_limit : std::min<int64_t>(tuning.shared_bytes, shared_limit))) {
     plan.place = SkeletonPlace::shared;
     plan.warps = static_cast<int>(std::min(tiles, most_warps));
-    plan.groups = static_cast<int>(grid_stride_blocks(count));
+    plan.groups = static_cast<int>(grid_stride_blocks(images_at_once(count)));
     plan.group_blocks = 1;
     plan.shared_bytes = plan.group_bytes;
     return cudaSuccess;
@@ -88,7 +92,7 @@ cudaError_t plan_skeletonize(SkeletonMethod method, int64_t count, int64_t heigh
   if (error != cudaSuccess) return error;
   const int64_t blocks = std::max<int64_t>(1, static_cast<int64_t>(resident) * multiprocessors);
   const int64_t affordable = std::max<int64_t>(1, tuning.workspace_bytes / group_bytes);
-  const int64_t groups = std::min({count, blocks, affordable});
+  const int64_t groups = std::min({images_at_once(count), blocks, affordable});
   int64_t group_blocks = std::min(blocks / groups, ceil_div(tiles, plan.warps));
   if (tuning.max_blocks_per_image > 0) group_blocks = std::min(group_blocks, tuning.max_blocks_per_image);
   plan.groups = static_cast<int>(groups);

@@ -41,6 +41,7 @@ struct SkeletonTuning {
   int64_t max_warps = 16;            // of a block that holds more than such an image; at most 16
   int64_t band_rows = 0;             // rows that a lane sweeps at a time, even, at least 8; 0: by the amount of work
   int64_t max_blocks_per_image = 0;  // of images in global memory; 0: all that are resident at once
+  int64_t max_images_at_once = 0;    // 0: as many as fit
   int64_t workspace_bytes = int64_t{256} << 20;  // wanted limit of device memory: fewer images at a time
 };
 
@@ -60,7 +61,7 @@ struct SkeletonPlan {
   int strips;          // tiles side by side
   int64_t tile_lines;  // tiles one below the other
   int warps;           // of a block
-  int groups;          // images under way at once
+  int groups;          // images under way at once; of warps that take one each, four to a block
   int group_blocks;    // blocks of each
   size_t group_bytes;  // memory of each: two planes and the tiles' marks
   size_t shared_bytes;

@@ -8,6 +8,7 @@
 namespace sketchfast::cuda {
 
 constexpr int kRegisterSide = 256;  // sides of the largest image that fits in the registers of a warp
+constexpr int kImageWarps = 4;      // of a block of which every warp has an image of its own
 constexpr int kSweepMaxWarps = 16;  // of a block that sweeps
 
 // One warp per image (skeletonize_registers.cu).

@@ -23,8 +23,6 @@
 namespace sketchfast::cuda {
 namespace {
 
-constexpr int kImageWarps = 4;  // of a block: nothing is shared between them
-
 template <int kRows, int kWords>
 struct RegisterImage {
   static constexpr int kHeight = kRows * kWarp;
@@ -198,9 +196,9 @@ template <SkeletonMethod method, int kRows, int kWords>
 cudaError_t launch_shape(const SkeletonPlan& plan, const uint8_t* images, const SkeletonBytes& bytes,
                          int64_t max_passes, uint8_t* out, cudaStream_t stream) {
   const size_t shared = sizeof(uint32_t) * RegisterImage<kRows, kWords>::kStageWords * kImageWarps;
-  return launch(skeletonize_image<method, kRows, kWords>, grid_stride_blocks(ceil_div(plan.count, kImageWarps)),
-                kImageWarps * kWarp, shared, stream, images, plan.count, plan.height, plan.width,
-                vector_pixels(images, plan.width), vector_pixels(out, plan.width), bytes, max_passes, out);
+  return launch(skeletonize_image<method, kRows, kWords>, plan.groups / kImageWarps, kImageWarps * kWarp, shared,
+                stream, images, plan.count, plan.height, plan.width, vector_pixels(images, plan.width),
+                vector_pixels(out, plan.width), bytes, max_passes, out);
 }
 
 template <SkeletonMethod method>

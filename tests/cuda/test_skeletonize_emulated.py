@@ -38,6 +38,7 @@ class Tuning:
     max_warps: int = 16
     band_rows: int = 0
     max_blocks_per_image: int = 0
+    max_images_at_once: int = 0
     workspace_bytes: int = 256 << 20
     multiprocessors: int = 3
     blocks: int = 1
@@ -61,8 +62,14 @@ class Case:
         t = self.tuning
         numbers = [METHODS.index(self.method), *self.images.shape, *self.offsets, self.threshold]
         numbers += [self.max_passes, t.registers, t.shared_bytes, t.max_warps, t.band_rows]
-        numbers += [t.max_blocks_per_image, t.workspace_bytes, t.multiprocessors, t.blocks]
-        return struct.pack("<16q", *numbers) + np.ascontiguousarray(self.images).tobytes()
+        numbers += [
+            t.max_blocks_per_image,
+            t.max_images_at_once,
+            t.workspace_bytes,
+            t.multiprocessors,
+            t.blocks,
+        ]
+        return struct.pack("<17q", *numbers) + np.ascontiguousarray(self.images).tobytes()
 
     def outputs(self) -> list[tuple[tuple[int, ...], np.dtype]]:
         return [((), np.dtype(np.uint8)), (self.images.shape, np.dtype(np.uint8))]
@@ -123,6 +130,7 @@ def draw_case(draw: random.Random, where: dict[str, int], largest: int) -> Case:
     tuning = Tuning(
         max_warps=draw.choice([1, 2, 4]),
         band_rows=draw.choice([0, 8, 10, 16, 64]),
+        max_images_at_once=draw.choice([0, 1, 2]),
         workspace_bytes=draw.choice([1, 256 << 20]),
         multiprocessors=draw.choice([1, 3, 5]),
         blocks=draw.choice([1, 2]),
@@ -137,6 +145,12 @@ def draw_case(draw: random.Random, where: dict[str, int], largest: int) -> Case:
     )
 
 
+def one_after_the_other(count: int, method: str, draw: random.Random, where: dict[str, int]) -> Case:
+    """A warp or a block takes several images; it reads eight pixels at a time and writes single ones."""
+    tuning = Tuning(max_images_at_once=1, max_warps=2, **where)
+    return Case(draw_images(count, 30, 40, draw), method, offsets=(0, 1), tuning=tuning)
+
+
 def check(program: Path, cases: list[Case], seed: int) -> list[str]:
     """The places in which the cases were worked on."""
     results, said = emulator.run(program, cases, seed)
@@ -149,7 +163,9 @@ def check(program: Path, cases: list[Case], seed: int) -> list[str]:
 def test_in_registers(program: Path, seed: int) -> None:
     draw = random.Random(seed)
     cases = [draw_case(draw, {}, 256) for _ in range(CASES)]
-    cases += [Case(draw_images(1, side, side, draw), method) for side in (64, 128, 256) for method in METHODS]
+    for method in METHODS:
+        cases += [Case(draw_images(1, side, side, draw), method) for side in (64, 128, 256)]
+        cases.append(one_after_the_other(20, method, draw, {}))
     assert set(check(program, cases, seed)) == {"registers"}
 
 
@@ -165,6 +181,7 @@ def test_by_sweeps(program: Path, seed: int, place: str, where: dict[str, int]) 
         cases += [
             Case(draw_images(1, *size, draw), method, tuning=tuning) for size in ((200, 257), (40, 2000))
         ]
+        cases.append(one_after_the_other(5, method, draw, where))
     found = check(program, cases, seed)
     assert found.count(place) >= CASES // 3, f"{place} is to be tested, found {found}"
 

@@ -1,8 +1,8 @@
 // Runs skeletonize and homogeneous_transform of csrc/cuda on the CPU over the cases of standard input; see fibers.h.
 //
-// In: int64 seed, then per case 16 int64 (method, count, height, width, byte offset of the images, of the output, threshold or
+// In: int64 seed, then per case 17 int64 (method, count, height, width, byte offset of the images, of the output, threshold or
 // -1000 for skeletonize, max_passes; of SkeletonTuning registers, shared_bytes, max_warps, band_rows, max_blocks_per_image,
-// workspace_bytes; of the device multiprocessors and blocks of each) and the images' bytes.
+// max_images_at_once, workspace_bytes; of the device multiprocessors and blocks of each) and the images' bytes.
 // Out: per case a byte that tells the SkeletonPlace, and the output.
 #include "fibers.h"
 
@@ -14,10 +14,10 @@ int main() {
   using namespace emulation;
   using namespace sketchfast::cuda;
   begin();
-  int64_t c[16];
+  int64_t c[17];
   while (next_case(c)) {
     const auto [method, count, height, width, offset_in, offset_out, threshold, max_passes, registers, shared_bytes, max_warps,
-                band_rows, max_blocks, workspace_bytes, multiprocessors, blocks] = c;
+                band_rows, max_blocks, max_images, workspace_bytes, multiprocessors, blocks] = c;
     device.multiprocessors = static_cast<int>(multiprocessors);
     device.blocks_per_multiprocessor = static_cast<int>(blocks);
     SkeletonTuning tuning;
@@ -26,6 +26,7 @@ int main() {
     tuning.max_warps = max_warps;
     tuning.band_rows = band_rows;
     tuning.max_blocks_per_image = max_blocks;
+    tuning.max_images_at_once = max_images;
     tuning.workspace_bytes = workspace_bytes;
     const size_t size = static_cast<size_t>(count * height * width);
     Bytes images(size, static_cast<size_t>(offset_in));
