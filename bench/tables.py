@@ -270,7 +270,93 @@ def _ablation_line(data: str, loss: str, ht: str, rows: Rows) -> tuple[str, ...]
     return f"{data} ({rows[0]['count']})", loss, ht, f"**{average:.3f}**", "; ".join(cells)
 
 
+def _cell(found: dict[str, Any], key: str = "iou") -> str:
+    low, high = found["interval"]
+    return f"{found[key]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _runs(config: str) -> list[dict[str, Any]]:
+    return [
+        {**run, "date": result["date"]}
+        for result in results("deepssp-runs")
+        for run in result["runs"]
+        if run["config"] == config
+    ]
+
+
+def _origin(run: dict[str, Any]) -> str:
+    iterations = run["iterations"]
+    stages = f"{iterations['stage1_iterations']} iterations in stage 1"
+    if iterations["stage2_iterations"]:
+        stages += f", {iterations['stage2_iterations']} for each category in stage 2"
+    return (
+        f"[95 % bootstrap interval over sketches]; {stages}; seed {run['seed']}; {run['processor']}, "
+        f"torch {run['versions']['torch']}, commit {(run['commit'] or 'unknown')[:7]}, {run['date']}."
+    )
+
+
+def parsing() -> str:
+    """The demo: synthetic test sketches, and real ones by category."""
+    parts = []
+    for run in _runs("demo"):
+        lines = []
+        for row in run["rows"]:
+            note = f", category {row['category']}" if row["category"] != "-" else ""
+            if "category_accuracy" in row:
+                note += f" (right for {100 * row['category_accuracy']:.0f} %)"
+            name = {"test": "synthetic test", "real": "real, aligned"}[row["data"]]
+            lines.append(
+                (
+                    f"{name} ({row['count']})",
+                    row["method"] + note,
+                    f"**{row['mean_iou']:.3f}** [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}]",
+                    *(
+                        _cell(row["categories"][name]) if row["data"] == "real" else "-"
+                        for name in ("dog", "horse")
+                    ),
+                )
+            )
+        head = ("sketches", "method", "mean IoU", "dogs only", "horses only")
+        parts.append(markdown(head, lines) + "\n\n" + _origin(run))
+    return "\n\n".join(parts)
+
+
+def spg() -> str:
+    """Stroke pixels of SPG by category."""
+    parts = []
+    for run in _runs("spg"):
+        rows = {(row["method"], row["category"]): row for row in run["rows"]}
+        ours = next(row for (_, category), row in rows.items() if category == "given")
+        base = next(row for (method, _), row in rows.items() if method.startswith("largest"))
+        lines = []
+        for name, found in ours["categories"].items():
+            strokes, pixels = ours["stroke_accuracy"][name], ours["pixel_accuracy_by_category"][name]
+            line = f"**{pixels:.3f}**", _cell(strokes, "value"), _cell(found)
+            floor = base["pixel_accuracy_by_category"][name], base["stroke_accuracy"][name]["value"]
+            lines.append((name, found["count"], *line, *(f"{value:.3f}" for value in floor)))
+        strokes, floor = (
+            mean(found["value"] for found in row["stroke_accuracy"].values()) for row in (ours, base)
+        )
+        lines.append(
+            (
+                "all",
+                ours["count"],
+                f"**{ours['pixel_accuracy']:.3f}**",
+                f"{strokes:.3f}",
+                f"{ours['mean_iou']:.3f} [{ours['interval'][0]:.3f}, {ours['interval'][1]:.3f}]",
+                f"{base['pixel_accuracy']:.3f}",
+                f"{floor:.3f}",
+            )
+        )
+        head = ("category", "test sketches", "pixels right", "strokes right", "mean IoU")
+        head += ("largest part: pixels", "largest part: strokes")
+        parts.append(markdown(head, lines) + "\n\n" + _origin(run))
+    return "\n\n".join(parts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "parsing": parsing,
+    "spg": spg,
     "soft_weighted_loss": soft_weighted_loss,
     "hamming": hamming,
     "skeletonize": skeletonize,
