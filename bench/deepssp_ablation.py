@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from sketchfast import __version__, atomic
+from sketchfast.data.load_parts import load_parts
 
 HERE = Path(__file__).resolve().parent
 RECIPE = HERE.parent / "train" / "deepssp.py"
@@ -39,6 +40,7 @@ ARMS = {
     "soft-background": ["--loss.kind", "soft-background"],
     "no-ht": ["--loss.kind", "soft-background", "--augmentation.no-homogeneous", "--model.no-homogeneous"],
 }
+KEPT = ("data", "method", "category", "mean_iou", "interval", "count", "pixel_accuracy")
 TRAINED_WITH_HT = "soft-background"  # its runs, tested without HT, are the arm "ht-train-only"
 
 
@@ -98,7 +100,6 @@ def recipe_module() -> ModuleType:
 
 def score_without_ht(folder: Path, aligned: str | None) -> None:
     """The finished run's network on the same sketches as they are; writes without-ht.json into the run."""
-    from sketchfast.data.load_parts import load_parts
     from sketchfast.metrics.parser_scores import score_parser
     from sketchfast.models import load_run
 
@@ -115,7 +116,7 @@ def score_without_ht(folder: Path, aligned: str | None) -> None:
 
 def collect(options: argparse.Namespace) -> dict[str, Any]:
     """Every row of every run, without the values of single sketches."""
-    rows, missing = [], []
+    rows, missing, origins = [], [], set()
     for arm in options.arms:
         for seed in options.seeds:
             folder = run_folder(options, arm, seed)
@@ -126,19 +127,31 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
                 if not path.exists():
                     missing.append(f"{name}-{seed}")
                     continue
+                launch = json.loads((folder / "stage1" / "versions.json").read_text())["launches"][0]
+                config = json.loads((folder / "stage1" / "config.json").read_text())
+                origins.add((launch["git_commit"], config["stages"]["stage1_iterations"]))
                 for row in json.loads(path.read_text()):
-                    kept = ("data", "method", "category", "mean_iou", "interval", "count", "pixel_accuracy")
-                    if row["category"] != "guessed":
-                        rows.append({"arm": name, "seed": seed, **{key: row[key] for key in kept}})
+                    if row["category"] == "given":
+                        rows.append({"arm": name, "seed": seed, **{key: row[key] for key in KEPT}})
+    if len(origins) > 1:
+        raise SystemExit(
+            f"{options.runs}: runs of different commits or lengths, train them anew: {sorted(origins)}"
+        )
+    commit, iterations = origins.pop() if origins else (None, None)
     recipe = recipe_module()
+    split = recipe.load_split(recipe.named_configs()["ablation"][1].data)
+    largest = recipe.largest_part_of(split.train)
+    untrained = recipe.score_baselines(split.test, largest, "test")
+    if options.aligned is not None:
+        untrained += recipe.score_baselines(load_parts("aligned", options.aligned).test, largest, "real")
+    rows += [{"arm": "none", "seed": 0, **{key: row.to_dict()[key] for key in KEPT}} for row in untrained]
     return {
         "what": "train/deepssp.py ablation: small, from scratch, on synthetic sketches; not comparable with published results",
-        "data": recipe.load_split(recipe.named_configs()["ablation"][1].data).summary(),
+        "data": split.summary(),
         "missing": missing,
         "versions": {"sketchfast": __version__, "torch": version("torch")},
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
-        ).stdout.strip(),
+        "commit": commit,
+        "iterations": iterations,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": rows,
     }
@@ -151,9 +164,9 @@ def main() -> int:
         return 0
     if not options.collect:
         with ThreadPoolExecutor(options.jobs) as pool:
-            for seed in options.seeds:
-                for arm in options.arms:
-                    pool.submit(train, options, arm, seed)
+            jobs = [pool.submit(train, options, arm, seed) for seed in options.seeds for arm in options.arms]
+            for job in jobs:
+                job.result()
     result = collect(options)
     path = HERE / "results" / f"deepssp-ablation--{options.device}.json"
     path.parent.mkdir(exist_ok=True)

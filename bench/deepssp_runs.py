@@ -29,12 +29,14 @@ def read_run(name: str, folder: Path) -> dict[str, Any]:
     rows = json.loads((folder / "results.json").read_text())
     stages = sorted(path for path in folder.glob("stage*") if path.is_dir())
     config = json.loads((stages[0] / "config.json").read_text())
-    launch = json.loads((stages[0] / "versions.json").read_text())["launches"][0]
+    launches = json.loads((stages[0] / "versions.json").read_text())["launches"]
+    launch = launches[0]
     return {
         "config": name,
         "data": config["data"],
         "iterations": config["stages"],
         "seed": config["loop"]["seed"],
+        "started": len(launches),  # times: a run that was interrupted was started again
         "versions": launch["versions"],
         "commit": launch["git_commit"],
         "processor": launch["hardware"]["cpu"],

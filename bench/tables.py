@@ -257,8 +257,8 @@ def ablation() -> str:
             f"```\n{result['data']}\n```\n\n"
             + markdown(("sketches", "loss", "HT in", "mean IoU, mean of seeds", "each seed"), lines)
             + f"\n\nCategory given; [95 % bootstrap interval over sketches]; seeds {seeds} of training, the same data; "
-            f"a row with fewer values has that many runs. "
-            f"torch {result['versions']['torch']}, commit {result['commit']}, {result['date']}."
+            f"a row with fewer values has that many runs. {result['iterations']} iterations, "
+            f"torch {result['versions']['torch']}, commit {_short(result['commit'])}, {result['date']}."
         )
     return "\n\n".join(parts)
 
@@ -291,8 +291,13 @@ def _origin(run: dict[str, Any]) -> str:
         stages += f", {iterations['stage2_iterations']} for each category in stage 2"
     return (
         f"[95 % bootstrap interval over sketches]; {stages}; seed {run['seed']}; {run['processor']}, "
-        f"torch {run['versions']['torch']}, commit {(run['commit'] or 'unknown')[:7]}, {run['date']}."
+        f"torch {run['versions']['torch']}, commit {_short(run['commit'])}, {run['date']}."
     )
+
+
+def _short(commit: str | None) -> str:
+    """Seven digits, and whether the tree differed from that commit."""
+    return "unknown" if commit is None else commit[:7] + commit[40:]
 
 
 def parsing() -> str:

@@ -235,7 +235,7 @@ def skeletonize(
         source: a sketch (PNG or JPEG of any polarity, SVG, QuickDraw ndjson; `file.ndjson:7` for drawing 7) or a folder.
         out: PNG to write; for a folder, or for all drawings of an ndjson file, the folder to write.
         method: skel is MATLAB's bwmorph 'skel', thin Guo-Hall, zhang Zhang-Suen.
-        homogeneous: the homogeneous transformation of DeepSSP, Algorithm 1, as its recipe applies it; implies skel.
+        homogeneous: the homogeneous transformation of DeepSSP, Algorithm 1; implies skel.
         threshold: grey levels below it, 1 to 255, are ink.
         recursive: folders below SOURCE as well; --no-recursive takes its own files only.
         suffix: put between a file's name and .png.

@@ -102,7 +102,14 @@ def test_ablation_table_has_every_arm_and_one_line_for_each_baseline(checkout: P
         for data in ("test", "real")
         for method, category in (("DeepSSP, stage 1", "given"), ("all background", "-"))
     ]
-    result = {"data": "a few", "rows": rows, "versions": {"torch": "2"}, "commit": "abc", "date": "today"}
+    result = {
+        "data": "a few",
+        "rows": rows,
+        "versions": {"torch": "2"},
+        "commit": "abc",
+        "iterations": 250,
+        "date": "today",
+    }
     (checkout / "bench" / "results" / "deepssp-ablation--cpu.json").write_text(json.dumps(result))
     subprocess.run([sys.executable, str(checkout / "bench" / "tables.py")], check=True, timeout=120)
     page = (checkout / "train" / "README.md").read_text()

@@ -64,9 +64,9 @@ Decisions (D), where the paper is silent or the released code differs from it:
   small   the two small configs train from scratch: unit-length features, no teacher, another lambda_SWS.
   codes   ITQ is fitted on unit-length training features of both modalities; --evaluation.itq tcn fits on
           the test queries, centres each side by its own mean and takes the wrong transpose, as released.
-  HT      --data.homogeneous (DeepSSP's transformation, not part of TCN) thins sketches where they are resized: before
-          augmentation, and for validation, evaluation, export and queries as well. Photos stay as they are. It leaves
-          --augmentation.thickness as it is set; set it to 0 to train on centrelines alone.
+  HT      --data.homogeneous (DeepSSP's transformation at grey level 208, not part of TCN) thins sketches where they
+          are resized: before augmentation, and for validation, evaluation, export and queries as well. Photos stay as
+          they are. It leaves --augmentation.thickness as it is set; set it to 0 to train on centrelines alone.
   words   --data.semantic one-hot (for data without word vectors) makes G_A a learned proxy of each class:
           it then carries nothing from seen to unseen classes, and it is not the paper's method.
   Fig. 12 one network for each code length, dim = bits. Fig. 13: lambda_SWS 0, 1, 10, 100, 1000, 10000.

@@ -27,8 +27,8 @@ _SOLID = 1.2
 _RIDGE_SHARE = 99.0
 
 
-def ink(image: np.ndarray, threshold: int = 128) -> np.ndarray:
-    """bool [H, W]: pixels darker than `threshold`, which is raised for a picture whose lines are fainter (D).
+def ink(image: np.ndarray, threshold: int = 128, adaptive: bool = False) -> np.ndarray:
+    """bool [H, W]: pixels darker than `threshold`; adaptive: which is raised for a picture whose lines are fainter (ours).
 
     An antialiased line about a pixel wide is a string of dark and half-dark pixels, and a fixed threshold takes it
     apart (the 321-pixel TU-Berlin sketches of SketchParse fall into 100 pieces at 128). Such a picture shows by
@@ -36,6 +36,8 @@ def ink(image: np.ndarray, threshold: int = 128) -> np.ndarray:
     centreline of everything grey lies. Solid lines keep the given threshold.
     """
     dark = image < threshold
+    if not adaptive:
+        return dark
     grey = image < _FAINTEST
     if np.count_nonzero(grey) > _SOLID * np.count_nonzero(dark):
         levels = image[_skeleton(grey)]
@@ -44,22 +46,22 @@ def ink(image: np.ndarray, threshold: int = 128) -> np.ndarray:
     return dark
 
 
-def centreline(image: np.ndarray, threshold: int = 128) -> np.ndarray:
+def centreline(image: np.ndarray, threshold: int = 128, adaptive: bool = False) -> np.ndarray:
     """bool [H, W]: the homogeneous transformation (DeepSSP, section III-A) of `ink`, lines one pixel wide."""
-    return _skeleton(ink(image, threshold))
+    return _skeleton(ink(image, threshold, adaptive))
 
 
 def _skeleton(mask: np.ndarray) -> np.ndarray:
     return numpy_ops.skeletonize(mask, threads=1)
 
 
-def segments(image: np.ndarray, threshold: int = 128) -> np.ndarray:
+def segments(image: np.ndarray, threshold: int = 128, adaptive: bool = False) -> np.ndarray:
     """float64 [n, 2, 2]: both ends (x, y) of each segment of the centreline of uint8 [H, W].
 
     A pixel with no neighbour is a segment of length 0. Steps along a row or column come first; a diagonal step
     that they already join is left out.
     """
-    line = centreline(image, threshold)
+    line = centreline(image, threshold, adaptive)
     height, width = line.shape
     padded = np.zeros((height + 2, width + 2), bool)
     padded[1:-1, 1:-1] = line

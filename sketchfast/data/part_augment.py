@@ -21,14 +21,27 @@ PAPER_ROTATIONS = (0, 10, -10, 20, -20, 30, -30)
 _BEND_FREQUENCY = 3.0  # radians a side; about half a wave: limbs bend, lines do not ripple
 
 
-def prepare(image: np.ndarray, size: int, homogeneous: bool = True, threshold: int = 128) -> np.ndarray:
+def prepare(
+    image: np.ndarray,
+    size: int,
+    homogeneous: bool = True,
+    threshold: int = 128,
+    adaptive_threshold: bool = False,
+) -> np.ndarray:
     """A sketch uint8 [H, W] or [H, W, 3], ink dark on white, as the network sees it: uint8 [size, size].
 
     homogeneous: centrelines 0 on 255, of the pixels below threshold; otherwise grey levels as they are.
+    adaptive_threshold: raise it for pictures of fainter lines, see `centreline.ink`; Algorithm 1 does not.
     Raises TypeError or ValueError for any other input. A sketch without ink gives a white image.
     """
     grey = _grey(image)
-    return _place(grey, _Geometry(grey.shape[1], grey.shape[0], size, Variant()), homogeneous, threshold)
+    return _place(
+        grey,
+        _Geometry(grey.shape[1], grey.shape[0], size, Variant()),
+        homogeneous,
+        threshold,
+        adaptive_threshold,
+    )
 
 
 def prepare_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -67,7 +80,8 @@ class PartAugmentation:
     size: of the network's input S. rotations: degrees, one is drawn; mirror: with probability 1/2.
     erase: side of the erased square at 321 pixels, scaled with S; 0 = off. Half of the draws erase, as the paper's
     doubled set does.
-    homogeneous, threshold: see `prepare`. Order (D): resize and geometry in one step, then the transformation, then erasing.
+    homogeneous, threshold, adaptive_threshold: see `prepare`.
+    Order (D): resize and geometry in one step, then the transformation, then erasing.
 
     Ours, off by default, for training from scratch on few sketches: turn draws any angle within +-turn degrees on
     top of the rotations; scale draws a factor between 1 / (1 + scale) and 1 + scale; shift moves by up to that
@@ -80,6 +94,7 @@ class PartAugmentation:
     erase: int = 31
     homogeneous: bool = True
     threshold: int = 128
+    adaptive_threshold: bool = False
     turn: float = 0.0
     scale: float = 0.0
     shift: float = 0.0
@@ -133,7 +148,9 @@ class PartAugmentation:
 
     def segments(self, image: np.ndarray) -> np.ndarray | None:
         """What `apply_variant` needs of a sketch whatever the variant, to be kept where one sketch is varied often."""
-        return centreline.segments(_grey(image), self.threshold) if self.homogeneous else None
+        if not self.homogeneous:
+            return None
+        return centreline.segments(_grey(image), self.threshold, self.adaptive_threshold)
 
     def apply_variant(
         self, image: np.ndarray, mask: np.ndarray, variant: Variant, segments: np.ndarray | None = None
@@ -147,7 +164,7 @@ class PartAugmentation:
                 f"mask must be uint8 of the image's shape {list(grey.shape)}, got {mask.dtype} {list(mask.shape)}"
             )
         geometry = _Geometry(grey.shape[1], grey.shape[0], self.size, variant)
-        sketch = _place(grey, geometry, self.homogeneous, self.threshold, segments)
+        sketch = _place(grey, geometry, self.homogeneous, self.threshold, self.adaptive_threshold, segments)
         if variant.erase is not None:
             top, left = variant.erase
             sketch[top : top + self.erased_side, left : left + self.erased_side] = 255
@@ -252,14 +269,15 @@ def _place(
     geometry: _Geometry,
     transform: bool,
     threshold: int,
+    adaptive: bool,
     segments: np.ndarray | None = None,
 ) -> np.ndarray:
     if not transform:
         return geometry.sample_grey(image)
     if geometry.plain and image.shape == (geometry.size, geometry.size):
-        line = centreline.centreline(image, threshold)
+        line = centreline.centreline(image, threshold, adaptive)
     else:
-        segments = centreline.segments(image, threshold) if segments is None else segments
+        segments = centreline.segments(image, threshold, adaptive) if segments is None else segments
         line = centreline.draw_segments(segments, geometry.size, geometry.forward)
     return np.where(line, np.uint8(0), np.uint8(255))
 

@@ -20,7 +20,7 @@ _SEED_OF_DRAWER = "who draws parts"
 class SyntheticPartSet(PartSet):
     """instances and drawers: one per item. size: side of sketch and mask. Rendered once, then kept in memory.
 
-    Rendering costs about 5 ms an item on one core, nearly the same from 64 to 321 pixels; an item takes
+    Rendering costs about 10 ms an item on one core, nearly the same from 64 to 321 pixels; an item takes
     2 x size^2 bytes.
     """
 

@@ -77,7 +77,8 @@ def predict_parts(
     for start in range(0, len(items), batch_size):
         rows = range(start, min(start + batch_size, len(items)))
         sketches = [items.load(i)[0] for i in rows]
-        grey = [prepare(sketch, preprocess.size, config.homogeneous, config.threshold) for sketch in sketches]
+        how = (preprocess.size, config.homogeneous, config.threshold, config.adaptive_threshold)
+        grey = [prepare(sketch, *how) for sketch in sketches]
         colour = np.repeat(np.stack(grey)[..., None], 3, axis=-1)
         images = torch.from_numpy(preprocess.normalize(colour)).to(device)
         if categories is None:

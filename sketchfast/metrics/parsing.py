@@ -263,14 +263,17 @@ def largest_parts(truths: Iterable[Mask], categories: Sequence[str]) -> dict[str
 
 
 def filled_outline(
-    image: NDArray[np.uint8], part: int, *, threshold: int = 128, gap: int = OUTLINE_GAP
+    image: NDArray[np.uint8], part: int, *, threshold: int = 128, gap: int | None = None
 ) -> NDArray[np.uint8]:
     """The answer without learning: everything inside the filled outline, ink included, is `part`. uint8 [H, W].
 
     image: uint8 [H, W], ink below `threshold`. gap: the outline's gaps up to this many pixels are closed first (dilated by
-    half of it, holes filled, eroded back), so that a drawing that is not quite closed is filled as well.
+    half of it, holes filled, eroded back), so that a drawing that is not quite closed is filled as well; by default
+    OUTLINE_GAP at 321 pixels and in proportion at other sizes.
     """
     image = np.asarray(image)
+    if gap is None:
+        gap = round(OUTLINE_GAP * max(image.shape[:2], default=0) / 321)
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"image: expected uint8 [H, W]; found {image.dtype} {list(image.shape)}")
     if gap < 0:

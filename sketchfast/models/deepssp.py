@@ -67,6 +67,7 @@ class DeepSSPConfig:
     pose_classes: int = 0  # > 0: a pose classifier in each branch, as the network of MM'17 has (table VIII)
     homogeneous: bool = True  # images go through the homogeneous transformation
     threshold: int = 128  # of the homogeneous transformation: darker is ink
+    adaptive_threshold: bool = False  # raise it for pictures of faint lines (ours), see `data.centreline.ink`
     stride_in_1x1: bool = False  # set by loading DeepLab weights, see `dilate_resnet`
 
 

@@ -113,7 +113,9 @@ class SketchParser:
 
     def _prepared(self, sketch: np.ndarray) -> Tensor:
         config, preprocess = self.model.config, self.model.preprocess
-        image = prepare(sketch, preprocess.size, homogeneous=config.homogeneous, threshold=config.threshold)
+        image = prepare(
+            sketch, preprocess.size, config.homogeneous, config.threshold, config.adaptive_threshold
+        )
         values = preprocess.normalize(np.repeat(image[:, :, None], 3, axis=2))
         return torch.from_numpy(values)[None].to(next(self.model.parameters()).device)
 

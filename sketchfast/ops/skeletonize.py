@@ -38,7 +38,7 @@ def skeletonize(images: Tensor, method: str = "skel", max_iter: int | None = Non
     """
     _check_images("skeletonize", images, (torch.bool, torch.uint8))
     _check_method(method)
-    rounds = UNTIL_STABLE if max_iter is None else operator.index(max_iter)
+    rounds = UNTIL_STABLE if max_iter is None else min(operator.index(max_iter), 2**62)
     if max_iter is not None and rounds < 1:
         raise ValueError(
             f"skeletonize: max_iter must be at least 1, or None for until nothing changes, found {max_iter}"
