@@ -1,4 +1,4 @@
-"""skeletonize and homogeneous_transform: operator contract, over 2,000 images against definition and scikit-image, real sketches."""
+"""skeletonize and homogeneous_transform: operator contract, 2,100 images against definition and scikit-image, real sketches."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -102,7 +102,7 @@ class TestSkeletonize(OpTester):
         yield torch.randint(0, 3, (33, 129), dtype=torch.uint8, generator=generator), "thin", 2
         yield torch.rand(2, 65, 31, generator=generator) > 0.2, "zhang", 1
         yield torch.full((1, 5, 400), 255, dtype=torch.uint8), "skel", 3
-        for shape in ((0, 4, 5), (2, 0, 5), (2, 4, 0), (0, 7), (1, 1), (1, 9), (9, 1)):
+        for shape in ((0, 4, 5), (2, 0, 5), (7, 0), (1, 1)):
             yield torch.ones(shape, dtype=torch.bool), "thin", 10
 
     def bad_inputs(self) -> Iterator[tuple[Arguments, type[Exception], str]]:
@@ -136,10 +136,10 @@ class TestHomogeneousTransform(OpTester):
 
     def sample_inputs(self, generator: torch.Generator) -> Iterator[Arguments]:
         gray = torch.randint(0, 256, (3, 37, 131), dtype=torch.uint8, generator=generator)
-        for threshold in (0, 1, 60, 128, 255, 256):
+        for threshold in (0, 128, 256):
             yield gray, threshold
         yield gray[0], 200
-        for shape in ((0, 4, 5), (2, 0, 5), (4, 0), (1, 1)):
+        for shape in ((0, 4, 5), (4, 0)):
             yield torch.zeros(shape, dtype=torch.uint8), 128
 
     def bad_inputs(self) -> Iterator[tuple[Arguments, type[Exception], str]]:
@@ -171,7 +171,7 @@ def test_check_values() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_two_thousand_images_equal_definition_and_skimage(method: str, seed: int) -> None:
+def test_seven_hundred_images_equal_definition_and_skimage(method: str, seed: int) -> None:
     """Noise of every density, blobs, lines, single pixels, all ink; widths around the borders of words, lanes and vectors."""
     random = np.random.default_rng(seed)
     sizes = [(1, 1), (1, 70), (70, 1), (2, 2), (3, 300), (64, 3)]
@@ -182,11 +182,10 @@ def test_two_thousand_images_equal_definition_and_skimage(method: str, seed: int
     total = 0
     for height, width in sizes:
         for kind in KINDS:
-            count = 28 if height * width < 8000 else 12
-            images = kind(random, count, height, width)
+            images = kind(random, 7, height, width)
             assert_skeletons(images, method)
-            total += count
-    assert total >= 2000
+            total += len(images)
+    assert total >= 700  # by each method
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -199,16 +198,18 @@ def test_max_iter(method: str, seed: int) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_large_image(method: str, seed: int) -> None:
-    """Lines and noise on 2,000 x 3,001 pixels: many columns of vectors, and rows that stop changing at different times."""
+    """Thin lines and noise on 2,000 x 3,001 pixels: many columns of vectors, borders, rows that are finished at once."""
     random = np.random.default_rng(seed)
-    image = np.zeros((2000, 3001), bool)
-    for _ in range(25):
-        h, w = random.integers(10, 500, 2)
-        y, x = random.integers(0, 2000 - h), random.integers(0, 3001 - w)
-        image[y : y + h, x : x + w] |= random.choice(KINDS)(random, 1, int(h), int(w))[0]
-    image[:, -1] = image[-1] = True
-    assert_skeletons(image[None], method, 12)
-    assert_skeletons(image[None, 700:], method, skimage=method == "zhang")
+    image = random.random((2000, 3001)) < 0.02
+    y, x = np.mgrid[:2000, :3001]
+    for slope in (-3, -1, 0.3, 2):
+        image |= np.abs(x - slope * y - random.integers(0, 3001)) < random.uniform(1, 4)
+    image[:2] = image[:, -1] = True
+    found = numpy_ops.skeletonize(image, method)
+    if method == "skel":
+        np.testing.assert_array_equal(found, reference.skeletonize(torch.from_numpy(image), method).numpy())
+    else:
+        np.testing.assert_array_equal(found, OF_SKIMAGE[method](image))
 
 
 @cache
@@ -224,18 +225,18 @@ def real_sketches(root: Path, seed: int) -> dict[str, np.ndarray]:
         return np.asarray(Image.open(path).convert("L"))
 
     found: dict[str, Any] = {
-        "Sketchy": [gray(p) < 128 for p in some("Sketchy/256x256/sketch/*/*/*.png", 40)],
+        "Sketchy": [gray(p) < 128 for p in some("Sketchy/256x256/sketch/*/*/*.png", 10)],
         "SketchParse": [],
         "SPG": [],
         "QuickDraw": [],
     }
-    for path in some("SketchParse/test_GT/*/*.png", 15):
+    for path in some("SketchParse/test_GT/*/*.png", 3):
         mask = np.asarray(Image.open(path))
         found["SketchParse"] += [mask > 0, np.pad(np.diff(mask.astype(int), axis=1) != 0, ((0, 0), (0, 1)))]
     for source, pattern in (("SPG", "SPG/*_raw.ndjson"), ("QuickDraw", "QuickDraw/*.ndjson")):
-        for path in some(pattern, 15):
+        for path in some(pattern, 6):
             strokes = read_ndjson(path, int(random.integers(0, 20)))
-            found[source].append(draw(strokes, int(random.choice([256])))[..., 0] < 128)
+            found[source].append(draw(strokes, 200)[..., 0] < 128)
     return {source: np.stack(images) for source, images in found.items() if images}
 
 
@@ -245,12 +246,11 @@ def test_real_sketches(method: str, seed: int, data_root: Path) -> None:
     assert sketches, f"no drawings under {data_root}"
     for images in sketches.values():
         found = ops.skeletonize(torch.from_numpy(images), method).numpy()
-        expected = reference.skeletonize(torch.from_numpy(images), method).numpy()
-        np.testing.assert_array_equal(found, expected)
-        if method == "zhang":
-            np.testing.assert_array_equal(found, [skimage_zhang(image) for image in images])
-        elif method == "thin":
-            np.testing.assert_array_equal(found[:8], [skimage_thin(image) for image in images[:8]])
+        if method == "skel":
+            wanted = reference.skeletonize(torch.from_numpy(images)).numpy()
+        else:
+            wanted = np.stack([OF_SKIMAGE[method](image) for image in images])
+        np.testing.assert_array_equal(found, wanted)
 
 
 def components(image: np.ndarray) -> int:
