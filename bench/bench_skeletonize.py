@@ -1,9 +1,12 @@
 """skeletonize against scikit-image and OpenCV: one thread, one image a call, one run, alternating rounds, medians.
 
 Peers: skimage.morphology.skeletonize and thin, cv2.ximgproc.thinning with Zhang-Suen and Guo-Hall, each given the dtype it takes
-without a conversion. "zhang" and "thin" are checked to equal scikit-image's results; OpenCV's, which differ from both, only to
-be thinned as well. Real sketches are those of Sketchy (SKETCHFAST_DATA), 256x256; without them the synthetic world's are
-measured and the rows say so.
+without a conversion. "zhang" and "thin" are checked to equal scikit-image's results. OpenCV's differ from both (it leaves pixels
+at the border of the image as they are, for one) and are checked to be part of the strokes. Real sketches are those of Sketchy
+(SKETCHFAST_DATA), 256x256; without them the synthetic world's are measured and the rows say so.
+
+Times are CPU time of the calling thread, in which every contender does all its work. Wall time on a busy machine would favour
+ours: a call of microseconds fits between two interruptions, a peer's of milliseconds does not.
 
 The limit is that of kernels.md: 25 us for a dense 256x256 sketch of 16 passes on a 2.6 GHz AVX-512 Xeon, packing and unpacking
 included. Work is taken to be proportional to passes (their number counts the last one, which deletes nothing), so a set of
@@ -33,6 +36,8 @@ if not hasattr(cv2, "ximgproc"):
     pytest.skip(
         "this OpenCV has no ximgproc; install opencv-contrib-python-headless", allow_module_level=True
     )
+
+cv2.setNumThreads(1)
 
 QUICK = os.environ.get("SKETCHFAST_BENCH_QUICK", "0") not in ("", "0")
 DATA = Path(os.environ.get("SKETCHFAST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -69,27 +74,24 @@ def given(name: str, image: np.ndarray) -> np.ndarray:
     return image.astype(np.uint8) * 255 if name.startswith("cv2") else image
 
 
-def seconds_a_call(call: Call, images: Sequence[np.ndarray]) -> float:
-    start = time.perf_counter()
-    for image in images:
-        call(image)
-    return (time.perf_counter() - start) / len(images)
+def seconds_a_call(call: Call, images: Sequence[np.ndarray], repeats: int = 1) -> float:
+    start = time.thread_time()
+    for _ in range(repeats):
+        for image in images:
+            call(image)
+    return (time.thread_time() - start) / (len(images) * repeats)
 
 
 def medians(calls: dict[str, Call], images: Sequence[np.ndarray], rounds: int) -> dict[str, float]:
     """Microseconds an image of each contender, in rounds that alternate between all of them."""
     inputs = {name: [given(name, image) for image in images] for name in calls}
+    # Enough calls in a row to rise well above the clock; the first ones are the warm-up.
+    once = {name: seconds_a_call(call, inputs[name][:1]) for name, call in calls.items()}
+    repeats = {name: 1 + int(2e-3 / (once[name] * len(images))) for name in calls}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for call in OURS.values():  # warm-up
-        call(images[0])
     for _ in range(rounds):
         for name, call in calls.items():
-            # A call of ours takes microseconds: each round repeats it to rise above the clock and the scheduler.
-            seconds[name].append(
-                float(
-                    np.median([seconds_a_call(call, inputs[name]) for _ in range(5 if name in OURS else 1)])
-                )
-            )
+            seconds[name].append(seconds_a_call(call, inputs[name], repeats[name]))
     return {name: 1e6 * float(np.median(times)) for name, times in seconds.items()}
 
 
@@ -110,7 +112,6 @@ def check_answers(images: Sequence[np.ndarray]) -> None:
         for name in ("cv2 Zhang-Suen", "cv2 Guo-Hall"):
             thinned = PEERS[name](given(name, image)) > 0
             assert not (thinned & ~image).any()
-            assert thinned.sum() < 1.5 * OURS["zhang"](image).sum() + 20
 
 
 def sketches() -> tuple[str, list[np.ndarray]]:
@@ -167,6 +168,7 @@ def test_sketches(which: str, results: list[dict[str, Any]]) -> None:
     check_answers(images[:20])
     us = medians({**OURS, **PEERS}, images, ROUNDS)
     batch = np.stack(images)
+    in_batch = medians(OURS, [batch], ROUNDS)
     for method in METHODS:
         average = float(np.mean([passes(image, method) for image in images]))
         row = {
@@ -176,12 +178,7 @@ def test_sketches(which: str, results: list[dict[str, Any]]) -> None:
             "ink": round(float(batch.mean()), 4),
             "method": method,
             "us": round(us[method], 2),
-            "us_in_batch": round(
-                1e6
-                * seconds_a_call(lambda x, m=method: numpy_ops.skeletonize(x, m, threads=1), [batch] * 5)
-                / len(batch),
-                2,
-            ),
+            "us_in_batch": round(in_batch[method] / len(batch), 2),
             "passes": round(average, 2),
             "peers_us": {name: round(us[name], 1) for name in PEERS},
             "times": {name: round(us[name] / us[method], 1) for name in PEERS},
