@@ -133,7 +133,8 @@ def skeletonize() -> str:
                 ),
             )
             + f"\n\nOne thread, one image a call, path `{result['path_used']}`; bold where both give the same "
-            f"picture. Passes count the last one, which deletes nothing; the limit is 25 us for 16 of them. {provenance(result)}"
+            f"picture. Passes count the last one, which deletes nothing; the limit is 5 us and "
+            f"20 us more for 16 of them. {provenance(result)}"
         )
     return "\n\n".join(parts)
 
