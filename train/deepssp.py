@@ -17,8 +17,6 @@ Add --evaluation.aligned DIR/SketchParse/aligned to score the trained network on
 from __future__ import annotations
 
 import dataclasses
-import os
-import shlex
 import sys
 import warnings
 from collections.abc import Iterable
@@ -29,7 +27,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor
 
 from sketchfast import atomic
@@ -52,9 +49,19 @@ from sketchfast.nn import SoftWeightedLoss
 from sketchfast.ops import median_frequency_weights
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training import LoopConfig, StepContext, Task, fit, save_model, stream_seed
+from sketchfast.training.loop_config import FitResult
 from sketchfast.training.parsing_sections import parsing_sections
+from sketchfast.training.recipe_command import (
+    check_dataset,
+    check_writable,
+    parse_recipe,
+    resume_command,
+    run_recipe,
+    unknown_config,
+)
 from sketchfast.training.report import KeySection, Section, TextSection, history_sections, write_report
 
+SCRIPT = "train/deepssp.py"
 DECISIONS = """
 Decisions (D), where the paper is silent:
   HT      at network resolution, after the geometric augmentation and before erasing. The centreline is taken at the
@@ -95,10 +102,13 @@ RETRIEVAL_TABLES = (
 )
 
 
+DATA_SETS = ("synthetic", "sketchparse", "pascal-part", "spg")
+
+
 @dataclass
 class Data:
     root: str | None = None  # folder of the data set; none: the synthetic world
-    dataset: str = "sketchparse"  # synthetic, sketchparse, pascal-part, spg
+    dataset: str = "sketchparse"  # one of DATA_SETS: synthetic, sketchparse, pascal-part, spg
     categories: tuple[str, ...] = ()  # only these; none: all
     annotations: str | None = (
         None  # Pascal-Part's Annotations_Part, for the categories of SketchParse's lists
@@ -165,6 +175,7 @@ class DeepSSPTask(Task):
 
     def __init__(self, recipe: Recipe, split: PartSplit, model: DeepSSP, stage: int) -> None:
         self.recipe, self.split, self.model, self.stage = recipe, split, model, stage
+        self.title = f"{self.name} stage {stage}"
         self.monitor = "train_iou" if split.held_out is None else "held_out_iou"
         train, architecture = split.train, model.config.architecture
         categories = [train.category_of(i) for i in range(len(train))]
@@ -268,7 +279,8 @@ class DeepSSPTask(Task):
 
 
 def check(recipe: Recipe) -> None:
-    """ValueError for what would otherwise come to light after hours of training, or never."""
+    """ValueError or OSError for what would otherwise come to light after hours of training, or never."""
+    check_dataset(recipe.data.dataset, DATA_SETS)
     data, model, stages, size = recipe.data, recipe.model, recipe.stages, recipe.augmentation.size
     if data.dataset == "synthetic" and data.root:
         raise ValueError(
@@ -302,6 +314,7 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"--optimizer.{name}: expected a number above 0, found {value}")
     if recipe.loop.epochs < 1 or recipe.optimizer.batch < 1:
         raise ValueError("--loop.epochs and --optimizer.batch: expected at least 1")
+    check_writable(recipe.loop.out)
 
 
 def load_split(data: Data) -> PartSplit:
@@ -336,7 +349,7 @@ def build_model(recipe: Recipe, split: PartSplit) -> DeepSSP:
     return DeepSSP(config, Preprocess(size=recipe.augmentation.size))
 
 
-def train_stage(recipe: Recipe, task: DeepSSPTask, again: str | None) -> Any:
+def train_stage(recipe: Recipe, task: DeepSSPTask, again: str | None) -> FitResult:
     resolved = dataclasses.asdict(recipe) | {"stage": task.stage}
     resolved.pop("loop")
     loop = replace(recipe.loop, out=f"{recipe.loop.out}/stage{task.stage}", epochs=task.epochs)
@@ -348,7 +361,7 @@ def train_stage(recipe: Recipe, task: DeepSSPTask, again: str | None) -> Any:
 
 
 def run(name: str, recipe: Recipe, again: str | None = None) -> list[ParsingRow]:
-    """Both stages, evaluation after each, report. again: the command that resumes, shown when a run is interrupted."""
+    """Both stages, evaluation of each, report. again: the command that resumes, shown when a run is interrupted."""
     check(recipe)
     out, e = Path(recipe.loop.out), recipe.evaluation
     split = load_split(recipe.data)
@@ -357,8 +370,7 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[ParsingRow]
     aligned = None if e.aligned is None else known(load_parts("aligned", e.aligned).test, model)
     print(model.weights_report)
     stages = (1, 2) if recipe.stages.stage2_iterations else (1,)
-    rows: list[ParsingRow] = []
-    curves: list[Section] = []
+    trained: list[tuple[int, DeepSSP, FitResult]] = []
     for stage in stages:
         if stage == 2:  # fig. 5b: freeze the shared layers S, a branch for each category
             model = to_full(model)
@@ -367,12 +379,16 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> list[ParsingRow]
         result = train_stage(recipe, task, again)
         if result.interrupted:
             return []
-        if is_main():
-            print(f"evaluating stage {stage} on {len(split.test):,} test sketches")
-            rows += score_parser(model, split.test, "test", f"DeepSSP, stage {stage}", e.guess)
-            curves += [replace(s, title=f"Training, stage {stage}") for s in history_sections(result.history)]
+        trained.append((stage, model, result))
     if not is_main():
-        return rows
+        return []
+    rows: list[ParsingRow] = []
+    curves: list[Section] = []
+    # Only now: between the stages the other processes would wait for this one, and NCCL gives up after a time.
+    for stage, network, result in trained:
+        print(f"evaluating stage {stage} on {len(split.test):,} test sketches")
+        rows += score_parser(network, split.test, "test", f"DeepSSP, stage {stage}", e.guess)
+        curves += [replace(s, title=f"Training, stage {stage}") for s in history_sections(result.history)]
     largest = largest_part_of(split.train)
     rows += score_baselines(split.test, largest, "test")
     if aligned is not None:
@@ -529,19 +545,14 @@ def main(arguments: list[str] | None = None) -> None:
     real = any(word.startswith("--data.root") for word in arguments)
     name = arguments[0] if named else ("table8-ours" if real else "demo")
     if name not in configs:
-        raise SystemExit(f"no config is named {name!r}; python train/deepssp.py --list shows them all")
+        raise SystemExit(unknown_config(name, list(configs), SCRIPT))
     what, recipe = configs[name]
     text = f"{__doc__}\nThis is {name}: {what}.\n{DECISIONS}"
-    recipe = tyro.cli(Recipe, default=recipe, args=arguments[named:], description=text)
+    recipe = parse_recipe(recipe, arguments[named:], list(configs), SCRIPT, text)
     if recipe.loop.out == LoopConfig().out:
         recipe.loop.out = f"runs/deepssp-{name}"
-    run(name, recipe, shlex.join(["python", "train/deepssp.py", name, *arguments[named:], "--loop.resume"]))
+    run(name, recipe, resume_command(SCRIPT, name, arguments[named:]))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("SKETCHFAST_TRACEBACK"):
-            raise
-        raise SystemExit(f"train/deepssp.py: {error}\n(SKETCHFAST_TRACEBACK=1 shows where)") from None
+    run_recipe(main, SCRIPT)

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,7 +24,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import tyro
 
 from sketchfast import atomic
 from sketchfast.data import ZeroShotSplit, load_zero_shot
@@ -37,9 +34,18 @@ from sketchfast.models.tcn import TCN, TCNConfig
 from sketchfast.nn import discrimination_loss, soft_weight_sharing_loss
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training import LoopConfig, StepContext, Task, fit, load_weights, save_model, stream_seed
+from sketchfast.training.recipe_command import (
+    check_dataset,
+    check_writable,
+    parse_recipe,
+    resume_command,
+    run_recipe,
+    unknown_config,
+)
 from sketchfast.training.report import TextSection, write_report
 from sketchfast.training.retrieval_sections import result_tables, retrieval_grids
 
+SCRIPT = "train/tcn.py"
 DECISIONS = """
 Decisions (D), where the paper is silent or the released code differs from it:
   L_SWS   squared norms as in eq. 2; --loss.sws code: unsquared, as released. A term is one parameter tensor.
@@ -73,10 +79,13 @@ Decisions (D), where the paper is silent or the released code differs from it:
 """
 
 
+DATA_SETS = ("synthetic", "sketchy", "tu_berlin", "quickdraw", "folder")
+
+
 @dataclass
 class Data:
     root: str | None = None  # folder of the data set; none: the synthetic world
-    dataset: str = "synthetic"  # synthetic, sketchy, tu_berlin, quickdraw, folder
+    dataset: str = "synthetic"  # one of DATA_SETS: synthetic, sketchy, tu_berlin, quickdraw, folder
     split: str | None = None  # Sketchy: zeroshot1 (100/25, table 2's split 1) or zeroshot0 (104/21, split 2)
     size: int = 224  # side of the network's input in pixels
     homogeneous: bool = (
@@ -236,7 +245,8 @@ class TCNTask(Task):
 
 
 def check(recipe: Recipe) -> None:
-    """ValueError for what would otherwise come to light after hours of training, or never."""
+    """ValueError or OSError for what would otherwise come to light after hours of training, or never."""
+    check_dataset(recipe.data.dataset, DATA_SETS)
     e, data = recipe.evaluation, recipe.data
     if unknown := set(e.protocols) - set(PROTOCOLS):
         raise ValueError(
@@ -253,6 +263,7 @@ def check(recipe: Recipe) -> None:
             "--data.root, --data.split and --data.word-vectors belong to a data set, but --data.dataset is synthetic; "
             "name sketchy, tu_berlin, quickdraw or folder"
         )
+    check_writable(recipe.loop.out)
 
 
 def load_split(data: Data) -> ZeroShotSplit:
@@ -454,19 +465,14 @@ def main(arguments: list[str] | None = None) -> None:
     real = any(word.startswith("--data.root") for word in arguments)
     name = arguments[0] if named else ("table2-sketchy1-512" if real else "demo")
     if name not in configs:
-        raise SystemExit(f"no config is named {name!r}; python train/tcn.py --list shows them all")
+        raise SystemExit(unknown_config(name, list(configs), SCRIPT))
     what, recipe = configs[name]
     text = f"{__doc__}\nThis is {name}: {what}.\n{DECISIONS}"
-    recipe = tyro.cli(Recipe, default=recipe, args=arguments[named:], description=text)
+    recipe = parse_recipe(recipe, arguments[named:], list(configs), SCRIPT, text)
     if recipe.loop.out == LoopConfig().out:
         recipe.loop.out = f"runs/tcn-{name}"
-    run(name, recipe, shlex.join(["python", "train/tcn.py", name, *arguments[named:], "--loop.resume"]))
+    run(name, recipe, resume_command(SCRIPT, name, arguments[named:]))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("SKETCHFAST_TRACEBACK"):
-            raise
-        raise SystemExit(f"train/tcn.py: {error}\n(SKETCHFAST_TRACEBACK=1 shows where)") from None
+    run_recipe(main, SCRIPT)

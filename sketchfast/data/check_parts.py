@@ -57,9 +57,11 @@ def _check_sketchparse(
             check(root, report, decode, progress, threads)
         except (FileNotFoundError, ValueError) as error:
             problems.append((title, error))
+    aligned = _check_aligned(root, report, decode, progress, threads)
     for title, problem in problems:
-        # One half alone is useful; a wrong folder is not.
-        level = "error" if len(problems) == 2 or isinstance(problem, ValueError) else "warning"
+        # One half alone is useful, and so are the aligned pairs; a wrong folder is not.
+        nothing = len(problems) == 2 and not aligned
+        level = "error" if nothing or isinstance(problem, ValueError) else "warning"
         kind = f"no {title}" if isinstance(problem, FileNotFoundError) else title
         report.add(level, kind, str(problem))
 
@@ -89,10 +91,27 @@ def _check_test(
     items = sketchparse.FilePartSet("test", files.root, [k for k, _ in rows], [pair for _, pair in rows])
     _check_pairs(items, report, "test", progress, threads)
     _check_masks(files.root, files.masks_without_sketch, report, progress, threads)
-    if (files.root / "aligned" / "index.json").is_file():
-        aligned = sketchparse.load_aligned(files.root)
-        report.count("aligned pairs", {name: n for name, n in aligned.counts().items() if n})
+
+
+def _check_aligned(
+    root: str | os.PathLike[str], report: Report, decode: bool, progress: bool, threads: int | None
+) -> bool:
+    """Whether there are aligned pairs. They are an addition: a folder without them is not told so."""
+    try:
+        base = sketchparse.find_aligned(root)
+    except FileNotFoundError:
+        return False
+    if base.name != "aligned" and not (base / "index.json").is_file():
+        return False  # a folder called image is not enough
+    try:
+        aligned = sketchparse.load_aligned(root)
+    except (FileNotFoundError, ValueError) as error:
+        report.add("error", "aligned pairs", str(error))
+        return False
+    report.count("aligned pairs", {name: n for name, n in aligned.counts().items() if n})
+    if decode:
         _check_pairs(aligned, report, "aligned", progress, threads)
+    return True
 
 
 def _check_train(
@@ -227,12 +246,21 @@ def _check_spg(root: str | os.PathLike[str], report: Report) -> None:
     drawings: dict[str, int] = {}
     listed: dict[str, dict[str, int]] = {split: {} for split in spg.SPLITS}
     for name in names:
+        found, bad = [], []
         try:
             parts = spg.read_part_names(Path(root) / f"{name}.txt")
-            found = spg.read_spg(Path(root) / f"{name}_raw.ndjson", len(parts))
+            for where, line in spg.scan_spg(Path(root) / f"{name}_raw.ndjson", len(parts)):
+                if isinstance(line, ValueError):
+                    bad.append(f"{where}{line}")
+                else:
+                    found.append(line)
         except (OSError, ValueError) as error:
             report.add("error", "cannot be loaded", str(error))
             continue
+        text = f"{name}_raw.ndjson: {len(bad):,} of {len(bad) + len(found):,} drawings"
+        _add(report, "error", "cannot be loaded", text, bad)
+        if not found and not bad:
+            report.add("error", "cannot be loaded", f"{name}_raw.ndjson holds no drawings")
         drawings[name] = len(found)
         keys = Counter(one.key_id for one in found)
         _add(report, "warning", "repeated key_id", name, [key for key, n in keys.items() if n > 1])

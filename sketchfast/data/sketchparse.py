@@ -262,14 +262,18 @@ def load_sketchparse(
     return PartSplit("SketchParse", train, test, None, notes)
 
 
+def find_aligned(root: str | os.PathLike[str]) -> Path:
+    """The folder of the aligned pairs: root, root/aligned, or either one folder below; FileNotFoundError for none."""
+    base, found = _find(root, ("aligned", "image"), "aligned SketchParse pairs")
+    return found if found.name == "aligned" else base
+
+
 def load_aligned(root: str | os.PathLike[str], strict: bool = False) -> PartSet:
     """Freehand sketches with masks fitted to them: `image/`, `label/` and `index.json`, in root or root/aligned.
 
     strict: only pairs whose mask edge lies less than a pixel from ink on average (`boundary_px` in the index).
     """
-    base, _ = _find(root, ("aligned/image", "image"), "aligned SketchParse pairs")
-    if (base / "aligned").is_dir():
-        base = base / "aligned"
+    base = find_aligned(root)
     index = base / "index.json"
     try:
         entries = json.loads(index.read_text("utf-8"))

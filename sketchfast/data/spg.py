@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,57 +45,70 @@ def read_spg(path: str | os.PathLike[str], labels: int) -> list[LabelledDrawing]
     Strokes without points are left out. Raises FileNotFoundError, or ValueError naming the file, the line and the
     stroke: not JSON, no key_id or drawing, lists of different lengths, a label out of range, no stroke at all.
     """
-    path = check_file(path)
     drawings = []
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES:
-                raise ValueError(f"{path}, line {number}: longer than {MAX_LINE_BYTES:,} bytes")
-            if line.strip():
-                drawings.append(_parse(line, f"{path}, line {number}", labels))
+    for where, found in scan_spg(path, labels):
+        if isinstance(found, ValueError):
+            raise ValueError(f"{path}, {where}{found}")
+        drawings.append(found)
     if not drawings:
         raise ValueError(f"{path} holds no drawings")
     return drawings
 
 
-def _parse(line: bytes, where: str, count: int) -> LabelledDrawing:
+def scan_spg(path: str | os.PathLike[str], labels: int) -> Iterator[tuple[str, LabelledDrawing | ValueError]]:
+    """("line 7", its drawing, or what is wrong with it) for every line that is not empty: see `read_spg`."""
+    with check_file(path).open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(MAX_LINE_BYTES)
+                yield f"line {number}", ValueError(f": longer than {MAX_LINE_BYTES:,} bytes")
+            elif line.strip():
+                try:
+                    drawing: LabelledDrawing | ValueError = _parse(line, labels)
+                except ValueError as error:
+                    drawing = error
+                yield f"line {number}", drawing
+
+
+def _parse(line: bytes, count: int) -> LabelledDrawing:
+    """Messages of its ValueErrors continue the name of the line."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON: {error}") from None
+        raise ValueError(f": not JSON: {error}") from None
     if not isinstance(record, dict) or "key_id" not in record or not isinstance(record.get("drawing"), list):
-        raise ValueError(f'{where}: expected an object with "key_id" and a list "drawing"')
+        raise ValueError(': expected an object with "key_id" and a list "drawing"')
     strokes, labels = [], []
     for k, stroke in enumerate(record["drawing"]):
         if not (
             isinstance(stroke, list) and len(stroke) >= 3 and all(isinstance(row, list) for row in stroke)
         ):
-            raise ValueError(f"{where}, stroke {k}: expected [xs, ys, labels], found {str(stroke)[:60]}")
+            raise ValueError(f", stroke {k}: expected [xs, ys, labels], found {str(stroke)[:60]}")
         stroke = stroke[:3]  # 264 published strokes carry a second row of labels
         lengths = [len(row) for row in stroke]
         if len(set(lengths)) > 1:
-            raise ValueError(f"{where}, stroke {k}: xs, ys and labels must be of one length, found {lengths}")
+            raise ValueError(f", stroke {k}: xs, ys and labels must be of one length, found {lengths}")
         if not lengths[0]:
             continue
         try:
             points = np.array(stroke[:2], np.float64).T
             marks = np.array(stroke[2])
-        except (TypeError, ValueError):
-            raise ValueError(f"{where}, stroke {k}: xs, ys and labels must be numbers") from None
-        if not (np.abs(points) < 1e7).all():  # false for NaN too
-            raise ValueError(f"{where}, stroke {k}: coordinates must be finite and below 1e7 in size")
-        if marks.dtype.kind not in "iu" or marks.min() < 0 or marks.max() >= count:
-            raise ValueError(
-                f"{where}, stroke {k}: labels must be whole numbers 0..{count - 1}, found {marks.min()}..{marks.max()}"
-            )
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f", stroke {k}: xs, ys and labels must be numbers") from None
+        if points.ndim != 2 or not (np.abs(points) < 1e7).all():  # false for NaN too
+            raise ValueError(f", stroke {k}: coordinates must be finite and below 1e7 in size")
+        if marks.ndim != 1 or marks.dtype.kind not in "iu" or marks.min() < 0 or marks.max() >= count:
+            shown = ", ".join(str(mark)[:20] for mark in dict.fromkeys(map(str, stroke[2])))[:60]
+            raise ValueError(f", stroke {k}: labels must be whole numbers 0..{count - 1}, found {shown}")
         strokes.append(points.astype(np.float32))
         labels.append(marks.astype(np.int64))
     if not strokes:
-        raise ValueError(f"{where}: the drawing holds no strokes")
+        raise ValueError(": the drawing holds no strokes")
     if sum(map(len, strokes)) > MAX_POINTS:
-        raise ValueError(f"{where}: more than {MAX_POINTS:,} points")
+        raise ValueError(f": more than {MAX_POINTS:,} points")
     return LabelledDrawing(str(record["key_id"]), strokes, labels)
 
 

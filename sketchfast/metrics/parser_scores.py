@@ -121,16 +121,15 @@ def score_parser(
 
 
 def score_baselines(items: PartSet, largest: Mapping[str, int], data: str = "test") -> list[ParsingRow]:
-    """Background everywhere, and the largest part everywhere inside the filled outline.
+    """Background everywhere, where it is scored at all, and the largest part everywhere inside the filled outline.
 
     largest: category -> the id of that part (`largest_part_of`); for animals it is the torso.
     """
     images = [items.load(i)[0] for i in range(len(items))]
     parts = [largest[items.category_of(i)] for i in range(len(items))]
-    answers = {
-        "all background": background_baseline(images),
-        "largest part inside the filled outline": filled_outline_baseline(images, parts),
-    }
+    answers = {"largest part inside the filled outline": filled_outline_baseline(images, parts)}
+    if any((items.load(i)[1] == 0).any() for i in range(len(items))):  # SPG ignores what is not ink
+        answers = {"all background": background_baseline(images), **answers}
     return [
         ParsingRow(data, name, "-", _scores(masks, items), masks, _strokes(masks, items))
         for name, masks in answers.items()

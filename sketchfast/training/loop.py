@@ -135,7 +135,9 @@ class _Run:
                 epochs_done=counters.epochs_done,
             )
         stopped: str | None = None
-        with RunProgress(self.task.name, self.total_steps, counters.step, is_main) as self.progress:
+        with RunProgress(
+            self.task.title or self.task.name, self.total_steps, counters.step, is_main
+        ) as self.progress:
             if counters.step:
                 self.progress.say(
                     f"resumed after step {counters.step} of {self.total_steps} in {self.folder.root}"

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from sketchfast.metrics.parser_scores import ParsingRow
 
 SHOWN_WORST, SHOWN_MIDDLE = 16, 11
-RIGHT, WRONG = (0x56, 0xB4, 0xE9), (0xD5, 0x5E, 0x00)  # told apart without red or without green, too
+# Colours of no part, which differ in lightness: told apart with any colour vision.
+RIGHT, WRONG = (0xD6, 0xD6, 0xD6), (0xE0, 0x00, 0x5A)
 _DIFFERENCE = (
-    ("right part", "#56b4e9"),
-    ("wrong", "#d55e00"),
+    ("right part", "#d6d6d6"),
+    ("wrong", "#e0005a"),
     ("right background, or not scored", "#ffffff"),
 )
 
@@ -75,7 +76,7 @@ def picture_rows(
 
 
 def difference_picture(pred: np.ndarray, truth: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
-    """uint8 [H, W, 3]: blue where a part is right, orange where a label is wrong, white where the background is right or
+    """uint8 [H, W, 3]: light grey where a part is right, magenta where a label is wrong, white where the background is right or
     nothing is scored; with `image`, uint8 [H, W], its ink darkens them."""
     picture = np.full((*truth.shape, 3), 255, np.uint8)
     scored = truth != IGNORE

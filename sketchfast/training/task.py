@@ -80,7 +80,7 @@ class Task(Protocol):
         overridden `train()` for batch norm); the loop calls `train()` before training and `eval()` around
         validation. For checkpoints it may carry `config` (dataclass or dict), `class_names` (list of str),
         `preprocess` (to_dict()).
-    name: short name of the recipe, for logs and the run folder.
+    name: short name of the recipe, for logs and checkpoints. title: what lines of the log begin with, where it is more.
     monitor, mode: the entry of `validate`'s result that decides which checkpoint is best, and "max" or "min".
 
     Everything random in `batches` must follow from (the task's seed, epoch, rank, index) alone: see
@@ -89,6 +89,7 @@ class Task(Protocol):
 
     model: nn.Module
     name: str
+    title: str = ""
     monitor: str
     mode: str
 

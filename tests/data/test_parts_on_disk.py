@@ -141,6 +141,29 @@ def test_the_real_aligned_pairs(data_root: Path) -> None:
         len(split.train)
 
 
+def test_aligned_pairs_are_checked_without_the_rest(tmp_path: Path) -> None:
+    aligned = tmp_path / "aligned"
+    entries = []
+    for name in ("cow_1.png", "dog_2.png"):
+        _pair(aligned / "image" / name, aligned / "label" / name, 1)
+        entries.append({"name": name, "cls": name[:3], "boundary_px": 0.5})
+    (aligned / "index.json").write_text(json.dumps(entries))
+    for root in (tmp_path, aligned):
+        report = check("sketchparse", root, progress=False)
+        assert report.ok and report.counts["aligned pairs"]["classes"] == {"cow": 1, "dog": 1}, str(report)
+        assert {finding.kind for finding in report.of("warning")} == {"no test set", "no training set"}
+    _pair(aligned / "image" / "cow_1.png", aligned / "label" / "cow_1.png", 9)
+    for root in (tmp_path, aligned):
+        text = str(check("sketchparse", root, progress=False))
+        assert "error: cannot be loaded: aligned: label/cow_1.png (cow): mask ids must be" in text, text
+    (aligned / "label" / "dog_2.png").unlink()
+    assert "1 listed files are missing: label/dog_2.png" in str(
+        check("sketchparse", tmp_path, progress=False)
+    )
+    (aligned / "index.json").unlink()
+    assert not check("sketchparse", tmp_path, progress=False).ok
+
+
 def _drawing(key: str, label: int = 0) -> dict:
     first = [[0, 10, 20], [0, 5, 0], [label] * 3]
     # 264 of the published strokes carry their labels twice.
@@ -200,6 +223,10 @@ def test_spg_trouble_is_named(spg: Path) -> None:
         ('{"key_id": "a", "drawing": [[[0, 1], [0], [1]]]}', r"one length, found \[2, 1, 1\]"),
         ('{"key_id": "a", "drawing": [[[0], [0]]]}', r"expected \[xs, ys, labels\]"),
         ('{"key_id": "a", "drawing": []}', "the drawing holds no strokes"),
+        ('{"key_id": "a", "drawing": [[[0], [0], ["x"]]]}', r"line 9, stroke 0: labels must be .* found x"),
+        ('{"key_id": "a", "drawing": [[[[0]], [[0]], [1]]]}', "line 9, stroke 0: coordinates must be"),
+        ('{"key_id": "a", "drawing": [[[0], [0], [[1]]]]}', "line 9, stroke 0: labels must be"),
+        (f'{{"key_id": "a", "drawing": [[[1{"0" * 400}], [0], [1]]]}}', "must be numbers"),
         ("not json", "line 9: not JSON"),
     ):
         file.write_text(good + change + "\n")
@@ -216,6 +243,26 @@ def test_spg_trouble_is_named(spg: Path) -> None:
     (spg / "duck.txt").write_text("\n\n")
     with pytest.raises(ValueError, match="names no part"):
         read_part_names(spg / "duck.txt")
+
+
+def test_spg_check_goes_on_after_a_bad_line(spg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = spg / "duck_raw.ndjson"
+    lines = file.read_text().splitlines()
+    monkeypatch.setattr("sketchfast.data.spg.MAX_LINE_BYTES", 200)
+    bad = ["not json"] * 9 + ["[" * 500]
+    file.write_text("\n".join([lines[0], *bad, *lines[1:], lines[3]]) + "\n")
+    report = check("spg", spg, progress=False)
+    assert report.counts["drawings"]["classes"] == {"duck": 9}
+    text = str(report)
+    for line in (
+        "error: cannot be loaded: duck_raw.ndjson: 10 of 19 drawings: line 2: not JSON",
+        "... (10 in all)",
+        "warning: repeated key_id: duck: k3",
+        "error: missing drawing: duck: listed in test, not in the file: gone",
+    ):
+        assert line in text, text
+    (found,) = [finding for finding in report.of("error") if finding.kind == "cannot be loaded"]
+    assert found.items[-1] == "line 11: longer than 200 bytes"
 
 
 def test_the_real_spg_split(data_root: Path) -> None:

@@ -245,6 +245,13 @@ def test_help_teaches_and_list_lists(capsys: pytest.CaptureFixture[str]) -> None
         assert tyro.cli(recipe.Recipe, default=config, args=["--data.root", "there"]).data.root == "there"
     with pytest.raises(SystemExit, match="tabel4"):
         recipe.main(["tabel4"])
+    with pytest.raises(SystemExit, match=r"perhaps ablation; python train/deepssp.py --list"):
+        recipe.main(["--loop.epochs", "2", "ablaton"])
+    with pytest.raises(SystemExit, match=r"'spg': the config comes first: python train/deepssp.py spg"):
+        recipe.main(["--loop.epochs", "2", "spg"])
+    with pytest.raises(SystemExit, match="2"):  # tyro's own words for settings
+        recipe.main(["demo", "--loop.epoch", "2"])
+    assert "--loop.epochs" in capsys.readouterr().err
     with pytest.raises(SystemExit, match=r"--data\.root"):
         recipe.main(["table8-ours"])
 
@@ -263,6 +270,8 @@ def test_from_data_to_report(tmp_path: Path, published: Path, capsys: pytest.Cap
     recipe.main(["demo", *TINY, "--loop.out", str(out), "--evaluation.aligned", str(aligned)])
     printed = capsys.readouterr().out
     for text in (
+        "deepssp stage 1: epoch 2/2",
+        "deepssp stage 2: epoch 2/2",
         "all background",
         "inside the filled outline",
         "report  ",
@@ -341,6 +350,10 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--data.root", "/somewhere"], "synthetic"),
+        (
+            ["--data.dataset", "foo"],
+            "unknown data set 'foo', expected synthetic, sketchparse, pascal-part or spg",
+        ),
         (["--model.architecture", "full"], "super branches"),
         (["--model.pose-classes", "8"], "pose-labels"),
         (["--augmentation.size", "32"], "at least 33"),

@@ -122,6 +122,12 @@ def test_help_teaches_and_list_lists(capsys: pytest.CaptureFixture[str]) -> None
         recipe.main(["tabel4"])
     with pytest.raises(SystemExit, match=r"--data\.root"):
         recipe.main(["table3-vgg16"])
+    with pytest.raises(
+        ValueError, match=r"unknown data set 'foo', expected synthetic, .* quickdraw or folder"
+    ):
+        recipe.main(["demo", "--data.dataset", "foo"])
+    with pytest.raises(SystemExit, match="perhaps sketchy-small"):
+        recipe.main(["--data.root", "there", "sketchy-smal"])
 
 
 def test_from_data_to_report_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sketchfast.data.part_set import PartSet
-from sketchfast.metrics.parser_scores import ParsingRow
+from sketchfast.metrics.parser_scores import ParsingRow, score_baselines
 from sketchfast.metrics.parsing import Mean, background_baseline, evaluate_parsing, filled_outline_baseline
 from sketchfast.runtime.part_picture import part_colour
 from sketchfast.training import PictureRow, PictureRowsSection, write_report
@@ -140,6 +140,21 @@ def test_pictures_of_masks() -> None:
     assert np.array_equal(coloured(mask), expected)
     assert coloured(mask, np.zeros((2, 2), np.uint8)).max() < 40
     assert difference_picture(mask, mask).tolist() == [[[255] * 3, [*RIGHT]], [[*RIGHT], [255] * 3]]
+
+
+def test_right_and_wrong_are_colours_of_no_part_and_differ_in_lightness() -> None:
+    luma = np.array([0.299, 0.587, 0.114])
+    for colour in (RIGHT, WRONG):
+        others = [part_colour(label) for label in range(21)]
+        assert min(np.abs(np.subtract(colour, other)).max() for other in others) > 20
+    assert luma @ RIGHT - luma @ WRONG > 100
+
+
+def test_background_is_an_answer_only_where_it_is_scored() -> None:
+    methods = [
+        [row.method for row in score_baselines(Boxes(2, ink), {"cat": 1, HOSTILE: 1})] for ink in (0, 1)
+    ]
+    assert methods[0] == ["all background", *methods[1]] and len(methods[1]) == 1
 
 
 def test_bad_input_is_named() -> None:

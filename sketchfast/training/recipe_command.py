@@ -1,0 +1,72 @@
+"""The command line of a recipe: a named config, settings of it, the command that resumes, mistakes told early."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+R = TypeVar("R")
+
+
+def parse_recipe(recipe: R, arguments: Sequence[str], names: Sequence[str], script: str, text: str) -> R:
+    """The recipe with the settings of the command line. SystemExit for --help and for what cannot be understood.
+
+    names: the named configs; one that stands behind a setting is told to come first. text: what --help begins with.
+    """
+    parsed, rest = tyro.cli(
+        type(recipe), default=recipe, args=arguments, description=text, return_unknown_args=True
+    )
+    if rest and rest[0] in names:
+        raise SystemExit(f"{rest[0]!r}: the config comes first: python {script} {rest[0]} --...")
+    if rest and not rest[0].startswith("-"):
+        raise SystemExit(unknown_config(rest[0], names, script))
+    if rest:  # once more for its own words, which name similar settings
+        tyro.cli(type(recipe), default=recipe, args=arguments, description=text)
+    return parsed
+
+
+def unknown_config(name: str, names: Sequence[str], script: str) -> str:
+    close = difflib.get_close_matches(name, names, 3)
+    perhaps = f"perhaps {' or '.join(close)}; " if close else ""
+    return f"no config is named {name!r}; {perhaps}python {script} --list shows them all"
+
+
+def resume_command(script: str, name: str, arguments: Sequence[str]) -> str:
+    settings = [word for word in arguments if word != "--loop.resume"]
+    return shlex.join(["python", script, name, *settings, "--loop.resume"])
+
+
+def check_dataset(name: str, expected: Sequence[str]) -> None:
+    if name not in expected:
+        listed = f"{', '.join(expected[:-1])} or {expected[-1]}"
+        raise ValueError(f"unknown data set {name!r}, expected {listed} (--data.dataset)")
+
+
+def check_writable(out: str | os.PathLike[str]) -> None:
+    """OSError when the run folder cannot be there; makes nothing, as the run may still be refused for another reason."""
+    path = Path(out).absolute()
+    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    if not there.is_dir():
+        raise NotADirectoryError(f"cannot write to {out}: {there} is no folder (--loop.out)")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {out}: no permission to write in {there} (--loop.out)")
+
+
+def run_recipe(main: Callable[[], Any], script: str, environment: Mapping[str, str] = os.environ) -> None:
+    """main(), its errors told in a line; SKETCHFAST_TRACEBACK in the environment shows where they come from."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print(f"{script}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, OSError, RuntimeError) as error:
+        if environment.get("SKETCHFAST_TRACEBACK"):
+            raise
+        raise SystemExit(f"{script}: {error}\n(SKETCHFAST_TRACEBACK=1 shows where)") from None
