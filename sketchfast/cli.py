@@ -219,7 +219,7 @@ def query(
 @app.command
 def skeletonize(
     source: str,
-    out: Path,
+    out: str,
     /,
     *,
     method: Literal["skel", "thin", "zhang"] = "skel",
@@ -233,7 +233,8 @@ def skeletonize(
 
     Args:
         source: a sketch (PNG or JPEG of any polarity, SVG, QuickDraw ndjson; `file.ndjson:7` for drawing 7) or a folder.
-        out: PNG to write; for a folder, or for all drawings of an ndjson file, the folder to write.
+        out: PNG to write, or a folder (one that is still to be made needs a slash at its end); for a folder, or for all
+            drawings of an ndjson file, the folder to write.
         method: skel is MATLAB's bwmorph 'skel', thin Guo-Hall, zhang Zhang-Suen.
         homogeneous: the homogeneous transformation of DeepSSP, Algorithm 1; implies skel.
         threshold: grey levels below it, 1 to 255, are ink.
@@ -259,10 +260,11 @@ def skeletonize(
     if len(done.guessed) > 20:
         print(f"guessed for {len(done.guessed) - 20} more")
     files = "1 file" if len(done.written) == 1 else f"{len(done.written)} files"
-    print(f"wrote {files}: {done.written[0] if len(done.written) == 1 else out}")
+    if done.written:
+        print(f"wrote {files}: {done.written[0] if len(done.written) == 1 else out}")
     if done.failed:
         for name, reason in done.failed:
-            print(f"left out {name}: {reason}", file=sys.stderr)
+            print("left out: " + (reason if name in reason else f"{name}: {reason}"), file=sys.stderr)
         raise SystemExit(1)
 
 
@@ -273,32 +275,27 @@ def parse(
     *,
     model: Path | None = None,
     category: str | None = None,
-    out: Path | None = None,
+    out: str | None = None,
     mask: bool = False,
     json: bool = False,
 ) -> None:
     """Find the parts of sketches: for each a picture with its parts in colour and a legend; exit code 1 if any failed.
 
     Args:
-        sketches: PNG or JPEG of any size and polarity, SVG, QuickDraw ndjson (`file.ndjson:7` takes drawing 7, counted
-            from 0), or folders of these.
+        sketches: PNG or JPEG of any size and polarity, SVG, QuickDraw ndjson (all its drawings; `file.ndjson:7` takes
+            drawing 7, counted from 0), or folders of these.
         model: run folder of train/deepssp.py; runs/deepssp-demo by default, where it is there.
         category: what the sketches show; guessed from each by default.
         out: .png file for one sketch, else a folder; <sketch name>-parts.png in the current folder by default.
-        mask: also write <sketch name>-mask.png, 8-bit grey, 0 background and k the k-th part.
+        mask: also write <sketch name>-mask.png, 8-bit grey, 0 background and k the k-th part, of the sketch's size (upright).
         json: print one JSON object a line for each sketch instead of text.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from sketchfast.models.parse_files import parse_jobs
-    from sketchfast.runtime.part_picture import check_part_picture_path
 
-    jobs = parse_jobs(sketches, out, mask)
-    for job in jobs:  # before the model is loaded
-        for file in (job.picture, job.mask):
-            if file is not None:
-                check_part_picture_path(file)
+    jobs = parse_jobs(sketches, out, mask)  # says what is wrong before the model is loaded
     parser = _sketch_parser(model)
     if category is not None:
         parser.model.branch_of(category)
@@ -312,6 +309,8 @@ def parse(
     with bar:
         for job in bar.track(jobs, description="parsing"):
             failed += not _parse_one(parser, job, category, alone=len(jobs) == 1, json=json)
+    if not json and failed < len(jobs):
+        print("shares are of the coloured area, all that is not background")
     if failed:
         print(f"sketchfast: {failed} of {len(jobs)} sketches could not be parsed", file=sys.stderr)
         raise SystemExit(1)
@@ -322,22 +321,28 @@ def _parse_one(parser: Any, job: Any, category: str | None, *, alone: bool, json
     import warnings
     from json import dumps
 
-    from sketchfast.runtime.part_picture import part_picture, write_mask
+    from sketchfast.runtime.part_picture import part_picture, share_text, write_mask
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a blank sketch is told below
-            found = parser.parse(job.sketch, category)
+            found = parser.parse(job.sketch.read(parser.canvas), category)
         percent = "" if found.score is None else f", {found.score:.0%} sure"
-        title = f"{Path(job.sketch).name}: {found.category or 'blank'}{percent}"
+        answer = f"{found.category or 'blank'}{percent}"
         job.picture.parent.mkdir(parents=True, exist_ok=True)
-        part_picture(found.sketch, found.mask, found.part_names, job.picture, title=title)
+        part_picture(
+            found.sketch,
+            found.mask,
+            found.part_names,
+            job.picture,
+            title=f"{Path(job.sketch.name).name}: {answer}",
+        )
         if job.mask is not None:
             write_mask(found.mask, job.mask)
     except (ValueError, TypeError, OSError) as error:
         if alone:
             raise
-        message = str(error) if job.sketch in str(error) else f"{job.sketch}: {error}"
+        message = str(error) if job.sketch.name in str(error) else f"{job.sketch.name}: {error}"
         print(f"sketchfast: {message}", file=sys.stderr)
         return False
     if json:
@@ -346,7 +351,7 @@ def _parse_one(parser: Any, job: Any, category: str | None, *, alone: bool, json
             for label, count in found.pixels.items()
         ]
         record = {
-            "sketch": job.sketch,
+            "sketch": job.sketch.name,
             "category": found.category,
             "score": found.score,
             "blank": found.blank,
@@ -356,12 +361,16 @@ def _parse_one(parser: Any, job: Any, category: str | None, *, alone: bool, json
         print(dumps(record))
         return True
     if found.blank:
-        print(f"sketchfast: {job.sketch} shows no ink: its mask is background", file=sys.stderr)
-    print(title + (f" (guessed: {found.guessed})" if found.guessed else ""))
+        print(f"sketchfast: {job.sketch.name} shows no ink: its mask is background", file=sys.stderr)
+    print(f"{job.shown}: {answer}" + (f" (guessed: {found.guessed})" if found.guessed else ""))
+    if found.score is not None and found.score < 0.5:
+        print("  unsure: say --category NAME if it is something else")
     drawn = sum(count for label, count in found.pixels.items() if label)
     for label, count in found.pixels.items():
         if label and count:
-            print(f"  {label:>3}  {found.part_names[label]:<16} {count / drawn:6.1%}  {count} pixels")
+            print(
+                f"  {label:>3}  {found.part_names[label]:<16} {share_text(count / drawn):>7}  {count} pixels"
+            )
     print(f"  picture: {job.picture}" + ("" if job.mask is None else f", mask: {job.mask}"))
     return True
 

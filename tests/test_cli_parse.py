@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sketchfast import cli
 from sketchfast.models import DeepSSP, DeepSSPConfig
+from sketchfast.models.sketch_parser import Parse, SketchParser
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training.checkpoint import save_model
 
@@ -53,7 +55,11 @@ def test_one_sketch(
 ) -> None:
     assert call(monkeypatch, "in/a.png", "--model", run_folder, "--mask") == 0
     said = capsys.readouterr().out
-    assert "sure" in said and "picture: a-parts.png, mask: a-mask.png" in said
+    assert (
+        "sure" in said
+        and "shares are of the coloured area" in said
+        and "picture: a-parts.png, mask: a-mask.png" in said
+    )
     with Image.open("a-mask.png") as mask:
         assert mask.size == (60, 40) and mask.mode == "L"
     assert call(monkeypatch, "drawings.ndjson:2", "--model", run_folder, "--category", "bus", "--json") == 0
@@ -91,6 +97,42 @@ def test_a_folder_keeps_its_shape_and_one_bad_file_stops_nothing(
         assert "in/blank.png shows no ink" in captured.err
 
 
+def test_every_drawing_is_parsed_and_hidden_files_are_not(
+    run_folder: Path, sketches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("drawings.ndjson").rename("in/more/drawings.ndjson")
+    (sketches / "more/.b.png").write_bytes((sketches / "more/b.png").read_bytes())
+    model = ("--model", run_folder, "--json", "--category", "cow")
+    assert call(monkeypatch, "in/more", *model, "--out", "out") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["sketch"] for r in records] == ["in/more/b.png"] + [
+        f"in/more/drawings.ndjson:{n}" for n in range(3)
+    ]
+    assert records[3]["picture"] == "out/drawings-2-parts.png"
+    # The same as when it is named alone; a slash makes a folder of any name.
+    assert call(monkeypatch, "in/more/drawings.ndjson:2", *model, "--out", "one.png/") == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one["parts"] == records[3]["parts"] and one["picture"] == "one.png/drawings-2-parts.png"
+    assert Path(one["picture"]).read_bytes() == Path(records[3]["picture"]).read_bytes()
+
+
+def test_what_is_printed_tells_sketches_apart_and_says_when_unsure(
+    run_folder: Path, sketches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sketches / "b.png").write_bytes((sketches / "more/b.png").read_bytes())
+    inputs = ("in/a.png", "in/b.png", "in/more/b.png")
+    real = SketchParser.parse
+
+    def unsure(self: SketchParser, image: object, category: str | None = None) -> Parse:
+        return replace(real(self, image, category), score=0.49)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SketchParser, "parse", unsure)
+    assert call(monkeypatch, *inputs, "--model", run_folder, "--out", "out") == 0
+    said = capsys.readouterr().out
+    assert all(f"{name}: " in said for name in inputs[1:]) and said.startswith("a.png: ")
+    assert said.count("unsure: say --category NAME") == 3 and said.count("shares are of") == 1
+
+
 def test_errors_are_one_line(
     run_folder: Path, sketches: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,7 +148,13 @@ def test_errors_are_one_line(
         ),
         (["nowhere.png", *model], "nowhere.png does not exist"),
         (["in", *model, "--out", "x.png"], "--out x.png is one file for 5 sketches"),
+        (
+            ["drawings.ndjson", *model, "--out", "x.png"],
+            "3 sketches: give a folder, or name one drawing: drawings.ndjson:N",
+        ),
         (["in/a.png", *model, "--out", "in/a.jpg"], "in/a.jpg is a file that is no .png"),
+        (["in/a.png", *model, "--out", "new.jpg"], "new.jpg is the name of a file that is no .png"),
+        (["in/a.png", "--model", "none", "--out", "in/line.svg/x.png"], "cannot write to in/line.svg"),
         (["in/a.png", *model, "--out", "in/a.png"], "in/a.png: exists and is not a part picture"),
         (["empty", *model], "empty: no sketch in it"),
         ([*model], "no sketch given"),

@@ -2,76 +2,99 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sketchfast.runtime.pictures import EXTENSIONS
+from sketchfast.runtime.part_picture import check_part_picture_path
+from sketchfast.runtime.sketch_files import (
+    SKETCH_EXTENSIONS,
+    SketchFile,
+    check_writable,
+    named_as_file,
+    sketches_of,
+)
 from sketchfast.runtime.strokes import split_index
 
-_SKETCH_EXTENSIONS = EXTENSIONS | {".svg", ".ndjson"}
 _PICTURE, _MASK = "-parts.png", "-mask.png"
 
 
 @dataclass(frozen=True)
 class ParseJob:
-    """A sketch to read (a path, or `file.ndjson:7`) and the files to write; ``mask`` None where none is wanted."""
+    """A sketch to read and the files to write; ``mask`` None where none is wanted.
 
-    sketch: str
+    shown: what to call it in text: its file name, or its whole name where several sketches of the call share that.
+    """
+
+    sketch: SketchFile
     picture: Path
     mask: Path | None
+    shown: str
 
 
-def parse_jobs(sketches: Sequence[str], out: Path | None, masks: bool) -> list[ParseJob]:
-    """One job for each sketch; folders stand for the sketches below them.
+def parse_jobs(sketches: Sequence[str], out: str | None, masks: bool) -> list[ParseJob]:
+    """One job for each sketch; folders stand for the sketches below them, ndjson files for all their drawings.
 
-    out: a .png file for a single sketch, else a folder (made when needed, the current one by default), in which the
-    pictures of a folder keep its sub-folders. A sketch.png gives sketch-parts.png and sketch-mask.png; names that would
-    meet get the sketch's extension, then a number. Pictures that this command wrote are no sketches.
+    out: a .png file for a single sketch, else a folder (made when needed, the current one by default; one with a slash at
+    its end is a folder whatever its name), in which the pictures of a folder keep its sub-folders. A sketch.png gives
+    sketch-parts.png and sketch-mask.png, drawing 7 of file.ndjson file-7-parts.png; names that would meet get the sketch's
+    extension, then a number. Pictures that this command wrote, and names that start with a dot, are no sketches.
 
-    Raises FileNotFoundError, or ValueError for a folder without sketches or one file for several sketches.
+    Raises FileNotFoundError, or ValueError for a folder without sketches, one file for several sketches, or an output that
+    is named as another kind of picture; OSError where nothing can be written, FileExistsError where a file is in the way.
     """
-    found: list[tuple[str, Path]] = []  # what to read, its name below the output folder
+    found: list[SketchFile] = []
     for item in sketches:
-        found += _below(Path(item)) if Path(item).is_dir() else [(item, Path(_named(item)))]
+        below = list(sketches_of(item))
+        if Path(item).is_dir():
+            below = [one for one in below if not one.place.name.endswith((_PICTURE, _MASK))]
+            if not below:
+                looked_for = ", ".join(sorted(SKETCH_EXTENSIONS))
+                raise ValueError(f"{item}: no sketch in it (looked for {looked_for})")
+        found += below
     if not found:
         raise ValueError("no sketch given: name at least one file or folder")
-    if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
+    jobs = _jobs(found, out, masks)
+    files = [file for job in jobs for file in (job.picture, job.mask) if file is not None]
+    for file in files:
+        check_part_picture_path(file)
+    check_writable(files)
+    return jobs
+
+
+def _jobs(found: list[SketchFile], out: str | None, masks: bool) -> list[ParseJob]:
+    folder = Path(out or "")
+    if out is not None and named_as_file(out):
         if len(found) > 1:
-            raise ValueError(f"--out {out} is one file for {len(found)} sketches: give a folder")
-        stem = out.with_name(out.stem.removesuffix(_PICTURE[: -len(".png")]))
-        return [ParseJob(found[0][0], out, Path(f"{stem}{_MASK}") if masks else None)]
-    if out is not None and out.exists() and not out.is_dir():
+            files = {split_index(one.name)[0] for one in found}
+            hint = f", or name one drawing: {files.pop()}:N" if len(files) == 1 else ""
+            raise ValueError(f"--out {out} is one file for {len(found)} sketches: give a folder{hint}")
+        if folder.suffix.lower() != ".png":
+            what = "is a file that is no .png" if folder.exists() else "is the name of a file that is no .png"
+            raise ValueError(f"--out {out} {what}, expected a folder or a .png file")
+        stem = folder.with_name(folder.stem.removesuffix(_PICTURE[: -len(".png")]))
+        return [ParseJob(found[0], folder, Path(f"{stem}{_MASK}") if masks else None, _file_name(found[0]))]
+    if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"--out {out} is a file that is no .png, expected a folder or a .png file")
     jobs: list[ParseJob] = []
     taken: set[Path] = set()
-    stems = [name.with_suffix("") for _, name in found]
-    for (sketch, name), plain in zip(found, stems):
-        stem = plain if stems.count(plain) == 1 else name.with_name(name.name.replace(".", "-"))
+    places = Counter(one.place.with_suffix("") for one in found)
+    shown = [_file_name(one) for one in found]
+    shared = Counter(shown)
+    for one, short in zip(found, shown):
+        plain = one.place.with_suffix("")
+        stem = plain if places[plain] == 1 else one.place.with_name(one.place.name.replace(".", "-"))
         unique, number = stem, 2
         while unique in taken:
             unique, number = stem.with_name(f"{stem.name}-{number}"), number + 1
         taken.add(unique)
-        place = (out or Path()) / unique
-        jobs.append(ParseJob(sketch, Path(f"{place}{_PICTURE}"), Path(f"{place}{_MASK}") if masks else None))
+        mask = folder / f"{unique}{_MASK}" if masks else None
+        name = short if shared[short] == 1 else one.name
+        jobs.append(ParseJob(one, folder / f"{unique}{_PICTURE}", mask, name))
     return jobs
 
 
-def _named(item: str) -> str:
-    """The file's name; `file.ndjson:7` counts as file-7.ndjson."""
-    file, number = split_index(item)
-    return file.name if number is None else f"{file.stem}-{number}{file.suffix}"
-
-
-def _below(folder: Path) -> list[tuple[str, Path]]:
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in _SKETCH_EXTENSIONS and not name.endswith((_PICTURE, _MASK)):
-                path = Path(parent) / name
-                found.append((str(path), path.relative_to(folder)))
-    if not found:
-        raise ValueError(f"{folder}: no sketch in it (looked for {', '.join(sorted(_SKETCH_EXTENSIONS))})")
-    return found
+def _file_name(sketch: SketchFile) -> str:
+    """The last part of what was named: `file.png`, `file.ndjson:7`."""
+    return Path(sketch.name).name

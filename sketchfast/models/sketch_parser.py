@@ -15,10 +15,11 @@ from torch import Tensor
 
 from sketchfast.data.part_augment import prepare
 from sketchfast.models.deepssp import DeepSSP
-from sketchfast.runtime.sketches import normalise_ink, read_sketch
+from sketchfast.runtime.sketches import SketchImage, normalise_ink, read_sketch
 
 #: Gets the sketch, uint8 [H, W], ink dark on white; answers with a category, or (category, score in 0..1).
 Classifier = Callable[[np.ndarray], str | tuple[str, float]]
+_Image = np.ndarray | SketchImage | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,23 @@ class SketchParser:
         """The categories it can parse."""
         return list(self.model.class_names)
 
+    @property
+    def canvas(self) -> int:
+        """Side of the canvas on which SVG and QuickDraw strokes are drawn, pixels."""
+        return max(256, self.model.preprocess.size)
+
     @torch.inference_mode()
-    def parse(
-        self, image: np.ndarray | str | os.PathLike[str], category: str | None = None, *, logits: bool = False
-    ) -> Parse:
+    def parse(self, image: _Image, category: str | None = None, *, logits: bool = False) -> Parse:
         """The parts of one sketch.
 
-        image: uint8 [H, W], [H, W, 3] or [H, W, 4] (RGBA) of any size and polarity, or a file: a picture, an SVG, or
-            QuickDraw ndjson (`file.ndjson:7`). category: where it is known. logits: keep them in the answer.
+        image: uint8 [H, W], [H, W, 3] or [H, W, 4] (RGBA) of any size and polarity, a file: a picture (turned
+            upright as its EXIF orientation says), an SVG, or QuickDraw ndjson (`file.ndjson:7`; drawing 0 without a
+            number); or what `read_sketch` made of a file. category: where it is known. logits: keep them in the answer.
 
         A sketch without ink gives a mask of background, and a warning. Raises ValueError for a category the model does
         not know (the known ones are listed) and, as TypeError, FileNotFoundError or ValueError, for a bad image.
         """
-        sketch, guessed = _read(image, max(256, self.model.preprocess.size))
+        sketch, guessed = _read(image, self.canvas)
         if category is not None:
             self.model.branch_of(category)
         if sketch.min() == 255:
@@ -139,10 +144,12 @@ def mask_at(logits: Tensor, labels: dict[int, str], shape: tuple[int, ...]) -> n
     return mask.cpu().numpy()
 
 
-def _read(image: np.ndarray | str | os.PathLike[str], canvas: int) -> tuple[np.ndarray, str | None]:
+def _read(image: _Image, canvas: int) -> tuple[np.ndarray, str | None]:
     """The sketch as uint8 [H, W], ink dark on white (all 255 when blank), and what was guessed."""
-    if isinstance(image, str | os.PathLike):
-        read = read_sketch(image, canvas=canvas, allow_blank=True)
+    if isinstance(image, str | os.PathLike | SketchImage):
+        read = (
+            image if isinstance(image, SketchImage) else read_sketch(image, canvas=canvas, allow_blank=True)
+        )
         return np.ascontiguousarray(read.image[:, :, 0]), read.guessed
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
@@ -165,5 +172,5 @@ def _count(mask: np.ndarray, names: dict[int, str]) -> dict[int, int]:
     return {label: int(counts[label]) for label in names}
 
 
-def _name(image: np.ndarray | str | os.PathLike[str]) -> str:
-    return "image" if isinstance(image, np.ndarray) else str(image)
+def _name(image: _Image) -> str:
+    return str(image) if isinstance(image, str | os.PathLike) else "image"

@@ -33,6 +33,7 @@ _SMALLEST, _LARGEST, _THINNEST = 256, 1024, 16  # sides of the drawn sketch, pix
 _MARGIN, _LINE, _SWATCH, _NAME_WIDTH = 12, 24, 16, 300
 _INK, _QUIET, _PAPER, _FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 255), (205, 205, 210)
 _NOTHING = "no part found"
+_SHARES = "% of the coloured area"
 _SOFTWARE = "sketchfast parse"
 
 _Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
@@ -69,6 +70,11 @@ def overlay(sketch: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return ((paint * sketch[:, :, None] + 127) // 255).astype(np.uint8)
 
 
+def share_text(share: float) -> str:
+    """A share 0..1 in percent; "<0.1 %" where one decimal would show none."""
+    return "<0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+
+
 def part_picture(
     sketch: np.ndarray,
     mask: np.ndarray,
@@ -93,11 +99,12 @@ def part_picture(
     texts = [(label, _shorten(name, measure, font), share) for label, name, share in rows]
     name_width = max((measure.textlength(name, font=font) for _, name, _ in texts), default=0)
     legend_width = round(_SWATCH + 8 + name_width + 12 + measure.textlength("100.0 %", font=small))
-    legend_height = _LINE * max(1, len(texts))
+    legend_width = max(legend_width, round(measure.textlength(_SHARES, font=small)))
+    legend_height = _LINE * (len(texts) + 1)  # the last line tells what the shares are of
     columns = 1
     if below:
         columns = max(1, min(len(texts), (drawn.width + 2 * _MARGIN) // (legend_width + 2 * _MARGIN)))
-        legend_height = _LINE * max(1, -(-len(texts) // columns))
+        legend_height = _LINE * (-(-len(texts) // columns) + 1)
     header = _LINE + 4 if title else 0
     legend_all = columns * (legend_width + 2 * _MARGIN) - 2 * _MARGIN
     if below:
@@ -123,12 +130,12 @@ def part_picture(
         )
         draw.rectangle((x, y + 3, x + _SWATCH, y + 3 + _SWATCH), fill=fill, outline=_QUIET)
         draw.text((x + _SWATCH + 8, y + 2), name, fill=_INK, font=font)
-        percent = f"{100 * share:.1f} %"
+        percent = share_text(share)
         draw.text(
             (x + legend_width - draw.textlength(percent, font=small), y + 3), percent, fill=_QUIET, font=small
         )
-    if not texts:
-        draw.text((left, first + 2), _NOTHING, fill=_QUIET, font=small)
+    last = first + _LINE * -(-len(texts) // columns)
+    draw.text((left, (last if texts else first) + 2), _SHARES if texts else _NOTHING, fill=_QUIET, font=small)
     data = png_bytes(sheet)
     if path is not None:
         atomic.write_bytes(path, data)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,12 +14,16 @@ import numpy as np
 from PIL import Image
 
 from sketchfast import atomic
-from sketchfast.runtime.pictures import EXTENSIONS
-from sketchfast.runtime.sketches import SketchImage, read_sketch
-from sketchfast.runtime.strokes import draw, ndjson_lines, parse_drawing, split_index
+from sketchfast.runtime.sketch_files import (
+    SKETCH_EXTENSIONS,
+    SketchFile,
+    check_writable,
+    named_as_file,
+    sketches_of,
+)
+from sketchfast.runtime.strokes import split_index
 
 Method = Literal["skel", "thin", "zhang"]
-SKETCH_EXTENSIONS = EXTENSIONS | {".svg", ".ndjson"}
 
 
 @dataclass
@@ -31,18 +36,7 @@ class Skeletonized:
     guessed: list[tuple[str, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Sketch:
-    """One sketch to read and the PNG to write. line: the drawing itself, when it is one of an ndjson file."""
-
-    name: str
-    target: Path
-    line: bytes | None = None
-
-    def read(self) -> SketchImage:
-        if self.line is None:
-            return read_sketch(self.name, allow_blank=True)
-        return SketchImage(draw(parse_drawing(self.line, self.name)))
+_Job = tuple[SketchFile, Path]  # the sketch, and the PNG to write
 
 
 def centreline(
@@ -76,8 +70,9 @@ def skeletonize_files(
 
     Args:
         source: a sketch (PNG, JPEG, ..., SVG, QuickDraw ndjson; `file.ndjson:7` for one drawing), or a folder of them.
-        out: for one picture the PNG to write, or a folder that exists; for a folder or a whole ndjson file the folder to
-            write. Folders below `source` are kept; drawing n of an ndjson file becomes <name>-<n>.png.
+        out: for one picture the PNG to write, or a folder, which exists or is written with a slash at its end; for a
+            folder or a whole ndjson file the folder to write. Folders below `source` are kept, names that start with a dot
+            left out; drawing n of an ndjson file becomes <name>-<n>.png.
         method, homogeneous, threshold: as `centreline`; threshold 1 to 255.
         recursive: take the folders below `source` as well.
         suffix: put between name and .png.
@@ -89,8 +84,9 @@ def skeletonize_files(
     Raises:
         FileNotFoundError: no such source.
         FileExistsError: a target exists.
-        ValueError: no sketch in the folder, out inside source or source inside out, two sketches with one target, a
-            threshold outside 1..255, homogeneous with another method than "skel".
+        OSError: the output cannot be written.
+        ValueError: no sketch in the folder, out inside source or source inside out, two sketches with one target, one file
+            for several sketches, a threshold outside 1..255, homogeneous with another method than "skel".
     """
     if method not in ("skel", "thin", "zhang"):
         raise ValueError(f"method: expected 'skel', 'thin' or 'zhang', found {method!r}")
@@ -101,9 +97,9 @@ def skeletonize_files(
     if "/" in suffix or os.sep in suffix:
         raise ValueError(f"suffix: expected a part of a file name, found {suffix!r}")
     result = Skeletonized()
-    sketches = list(_sketches(str(source), Path(out), recursive, suffix, result))
-    _check_targets(sketches, overwrite)
-    for sketch in _track(sketches, progress):
+    jobs = _jobs(str(source), os.fspath(out), recursive, suffix)
+    _check_targets(jobs, overwrite)
+    for sketch, target in _track(jobs, progress):
         try:
             read = sketch.read()
         except (ValueError, OSError) as error:
@@ -113,89 +109,81 @@ def skeletonize_files(
         picture = centreline(grey, method=method, homogeneous=homogeneous, threshold=threshold)
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "PNG", optimize=True)
-        sketch.target.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(sketch.target, buffer.getvalue())
-        result.written.append(sketch.target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(target, buffer.getvalue())
+        result.written.append(target)
         if read.guessed:
             result.guessed.append((sketch.name, read.guessed))
     return result
 
 
-def _sketches(
-    source: str, out: Path, recursive: bool, suffix: str, result: Skeletonized
-) -> Iterator[_Sketch]:
+def _jobs(source: str, out: str, recursive: bool, suffix: str) -> list[_Job]:
     """Everything that `source` stands for."""
-    file, number = split_index(source)
+    (file, number), folder = split_index(source), Path(out)
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist; expected a sketch or a folder of sketches")
-    if not file.is_dir():
-        if file.suffix.lower() == ".ndjson" and number is None:
-            if out.exists() and not out.is_dir():
-                raise ValueError(f"{out} is a file; expected a folder for the drawings of {file}")
-            yield from _drawings(file, out, suffix, result)
-            return
-        name = file.stem + ("" if number is None else f"-{number}") + suffix + ".png"
-        if not out.is_dir() and out.suffix.lower() != ".png":
-            raise ValueError(f"{out}: expected a .png file to write, or a folder that exists")
-        yield _Sketch(source, out / name if out.is_dir() else out)
-        return
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; expected a folder, since {file} is one")
-    inner, outer = out.resolve(), file.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise ValueError(f"{out} and {file}: neither folder may be inside the other")
-    found = sorted(
-        path
-        for path in (file.rglob("*") if recursive else file.glob("*"))
-        if path.suffix.lower() in SKETCH_EXTENSIONS and not path.is_dir()
-    )
-    if not found:
-        looked_for = ", ".join(sorted(SKETCH_EXTENSIONS))
-        raise ValueError(f"{file}: no sketch {'below' if recursive else 'in'} it (looked for {looked_for})")
-    for path in found:
-        folder = out / path.parent.relative_to(file)
-        if path.suffix.lower() == ".ndjson":
-            yield from _drawings(path, folder, suffix, result)
-        else:
-            yield _Sketch(str(path), folder / f"{path.stem}{suffix}.png")
-
-
-def _drawings(file: Path, folder: Path, suffix: str, result: Skeletonized) -> Iterator[_Sketch]:
-    try:
-        for number, line in enumerate(ndjson_lines(file)):
-            yield _Sketch(f"{file}:{number}", folder / f"{file.stem}-{number}{suffix}.png", line)
-    except (ValueError, OSError) as error:
-        result.failed.append((str(file), str(error)))
-
-
-def _check_targets(sketches: list[_Sketch], overwrite: bool) -> None:
-    """Before anything is written: no two sketches with one target, no source among the targets, nothing in the way."""
-    taken: dict[Path, str] = {}
-    sources = {split_index(sketch.name)[0].resolve() for sketch in sketches}
-    existing = []
-    for sketch in sketches:
-        target = sketch.target
-        if target in taken:
+    is_folder = folder.is_dir() or (out.endswith(("/", os.sep)) and not folder.exists())
+    found = list(sketches_of(source, recursive))
+    drawings = file.suffix.lower() == ".ndjson" and number is None
+    if not file.is_dir() and len(found) == 1 and not is_folder and folder.suffix.lower() == ".png":
+        return [(found[0], folder)]
+    if not file.is_dir() and not drawings and not is_folder:
+        raise ValueError(
+            f"{folder}: expected a .png file to write, or a folder (that exists, or with / at its end)"
+        )
+    why = f"since {file} is one" if file.is_dir() else f"for the {len(found)} drawings of {file}"
+    if folder.exists() and not is_folder:
+        raise ValueError(f"{folder} is a file; expected a folder, {why}")
+    if not is_folder and named_as_file(out):
+        hint = f"; or take one as {file}:0, {file}:1, ..." if drawings else ""
+        raise ValueError(f"{folder} is the name of a file; expected a folder, {why}{hint}")
+    if file.is_dir():
+        inner, outer = folder.resolve(), file.resolve()
+        if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+            raise ValueError(f"{folder} and {file}: neither folder may be inside the other")
+        if not found:
+            looked_for = ", ".join(sorted(SKETCH_EXTENSIONS))
             raise ValueError(
-                f"{taken[target]} and {sketch.name} would both become {target}; rename one of them"
+                f"{file}: no sketch {'below' if recursive else 'in'} it (looked for {looked_for})"
             )
-        taken[target] = sketch.name
-        if target.resolve() in sources:
+    return [(one, folder / one.place.with_name(f"{one.place.stem}{suffix}.png")) for one in found]
+
+
+def _check_targets(jobs: list[_Job], overwrite: bool) -> None:
+    """Before anything is written: no two sketches with one target, no source among the targets, nothing in the way."""
+    jobs = [job for job in jobs if job[0].error is None]
+    names: defaultdict[Path, list[str]] = defaultdict(list)
+    for sketch, target in jobs:
+        names[target].append(sketch.name)
+    clashes = [(sources, target) for target, sources in names.items() if len(sources) > 1]
+    if clashes:
+        told = [
+            f"{', '.join(sources[:-1])} and {sources[-1]} would {'both' if len(sources) == 2 else 'all'} become {target}"
+            for sources, target in clashes
+        ]
+        if len(told) == 1:
+            raise ValueError(f"{told[0]}; rename one of them")
+        raise ValueError(
+            "\n  ".join([f"{len(told)} names are wanted by several sketches; rename these:", *told])
+        )
+    originals = {split_index(sketch.name)[0].resolve() for sketch, _ in jobs}
+    existing = []
+    for target in names:
+        if target.resolve() in originals:
             raise ValueError(f"{target} is one of the sketches to read; choose another name or a suffix")
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder; expected a file to write")
         if target.exists():
             existing.append(target)
     if existing and not overwrite:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise FileExistsError(
-            f"{existing[0]}{more} exist already; pass --overwrite (overwrite=True) to replace"
-        )
+        more = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
+        raise FileExistsError(f"{existing[0]}{more} already; pass --overwrite (overwrite=True) to replace")
+    check_writable(names)
 
 
-def _track(sketches: list[_Sketch], show: bool) -> Iterable[_Sketch]:
+def _track(jobs: list[_Job], show: bool) -> Iterable[_Job]:
     if not show:
-        return sketches
+        return jobs
     from rich.progress import track
 
-    return track(sketches, "Thinning sketches", transient=True)
+    return track(jobs, "Thinning sketches", transient=True)

@@ -5,15 +5,18 @@ Pictures may have alpha, a palette, 1 or 16 bits, and either polarity. What has 
 * otherwise the ground is what the border and most of the picture show; a dark ground is inverted; where
   border and majority disagree the border decides;
 * a grey ground (a photo of paper) or faint ink (pencil) is stretched to white and black.
+The camera's EXIF orientation is applied first, so that sizes are those of the upright picture.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageOps
 
 from sketchfast.runtime import strokes as stroke_files
 from sketchfast.runtime.pictures import eight_bit, open_picture, read_photo
@@ -36,7 +39,7 @@ class SketchImage:
 def read_sketch(
     path: str | os.PathLike[str], *, canvas: int = 256, index: int | None = None, allow_blank: bool = False
 ) -> SketchImage:
-    """A sketch from a picture (own size), an SVG or a QuickDraw ndjson file (drawn on a square canvas).
+    """A sketch from a picture (own size, upright), an SVG or a QuickDraw ndjson file (drawn on a square canvas).
 
     path: `drawings.ndjson:7` names drawing 7, counted from 0, as `index=7` does; the first one otherwise.
     allow_blank: return a sketch with no ink (all white) instead of raising ValueError.
@@ -58,7 +61,10 @@ def read_sketch(
 
 
 def _read_raster(path: Path, allow_blank: bool) -> SketchImage:
-    picture = eight_bit(open_picture(path), path)
+    picture = open_picture(path)
+    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels: read as stored
+        picture = ImageOps.exif_transpose(picture)
+    picture = eight_bit(picture, path)
     alpha = np.array(picture.getchannel("A")) if picture.mode in ("LA", "RGBA") else None
     grey = np.array(picture.convert("RGB").convert("L"))
     ink, guessed = normalise_ink(grey, alpha)

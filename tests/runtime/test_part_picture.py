@@ -14,6 +14,7 @@ from sketchfast.runtime.part_picture import (
     overlay,
     part_colour,
     part_picture,
+    share_text,
     write_mask,
 )
 
@@ -77,6 +78,16 @@ def test_names_of_any_length_and_labels_without_a_name() -> None:
     found = pixels(part_picture(sketch, mask, names, title="title " * 200))
     assert found.shape[1] < 900
     assert part_picture(sketch, np.zeros_like(mask), {})
+
+
+def test_small_shares_are_not_shown_as_none() -> None:
+    assert [share_text(s) for s in (0.0, 1e-6, 0.0005, 0.084, 1.0)] == [
+        "0.0 %",
+        "<0.1 %",
+        "0.1 %",
+        "8.4 %",
+        "100.0 %",
+    ]
 
 
 def test_the_same_picture_each_time_in_memory_and_file(tmp_path: Path) -> None:

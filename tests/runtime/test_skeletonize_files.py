@@ -1,6 +1,7 @@
 """`sketchfast skeletonize`: every kind of sketch file, folders kept, nothing half done, every mistake named."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -105,7 +106,7 @@ def test_nothing_is_overwritten_unasked(folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "grey.png").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"grey\.png exist already"):
+    with pytest.raises(FileExistsError, match=r"grey\.png exists already"):
         skeletonize_files(folder, out)
     assert names(out) == ["grey.png"] and (out / "grey.png").read_text() == "mine"
     assert len(skeletonize_files(folder, out, overwrite=True).written) == 9
@@ -125,7 +126,14 @@ def test_nothing_is_overwritten_unasked(folder, tmp_path):
         (("in", "in/grey.png"), ValueError, "is a file; expected a folder"),
         (("in/two.ndjson", "in/grey.png"), ValueError, "is a file; expected a folder"),
         (("empty", "out"), ValueError, "no sketch below it"),
-        (("twins", "out"), ValueError, r"s\.jpg and .*s\.png would both become"),
+        (("twins", "out"), ValueError, r"s\.jpg and .*s\.png would both become .*s\.png; rename"),
+        (
+            ("in/two.ndjson", "lines.png"),
+            ValueError,
+            r"lines\.png is the name of a file; .* 2 drawings .*two\.ndjson:0",
+        ),
+        (("in", "lines.png"), ValueError, r"lines\.png is the name of a file; expected a folder"),
+        (("in/grey.png", "in/readme.txt/line.png"), OSError, r"cannot write to .*readme\.txt is a file"),
     ],
 )
 def test_mistaken_paths_are_named_and_write_nothing(folder, tmp_path, arguments, error, message):
@@ -137,6 +145,39 @@ def test_mistaken_paths_are_named_and_write_nothing(folder, tmp_path, arguments,
     with pytest.raises(error, match=message):
         skeletonize_files(tmp_path / arguments[0], tmp_path / arguments[1], overwrite=True)
     assert names(tmp_path) == before
+
+
+def test_all_clashes_are_listed_at_once(tmp_path):
+    for name in ("a.png", "a.jpg", "b.png", "b.jpg", "b.bmp", "c.png"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    with pytest.raises(
+        ValueError, match=r"(?s)2 names .*a\.jpg and .*a\.png .* both .*b\.bmp, .*b\.png would all"
+    ):
+        skeletonize_files(tmp_path / "in", tmp_path / "out")
+
+
+def test_hidden_files_and_files_without_drawings(folder, tmp_path):
+    for hidden in (folder / ".hidden.png", folder / "a cat" / "._x.png", folder / ".trash" / "old.png"):
+        hidden.parent.mkdir(exist_ok=True)
+        drawing(0).save(hidden)
+    (folder / "blank.ndjson").write_text("\n\n")
+    done = skeletonize_files(folder, tmp_path / "out")
+    assert len(done.written) == 9 and len(done.failed) == 2
+    assert any(why.endswith("blank.ndjson holds no drawing") for _, why in done.failed)
+
+
+def test_a_slash_at_the_end_names_a_folder_to_make(tmp_path, seed):
+    drawing(seed).save(tmp_path / "s.png")
+    done = skeletonize_files(tmp_path / "s.png", f"{tmp_path}/new.png/")
+    assert done.written == [tmp_path / "new.png" / "s.png"] and done.written[0].is_file()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which nobody can make files")
+def test_a_folder_that_takes_no_files_is_named(tmp_path, seed):
+    drawing(seed).save(tmp_path / "s.png")
+    with pytest.raises(OSError, match=r"^cannot write to /proc"):
+        skeletonize_files(tmp_path / "s.png", "/proc/s.png")
 
 
 @pytest.mark.parametrize(
@@ -169,3 +210,14 @@ def test_command_line(folder, tmp_path, monkeypatch, capsys):
 def test_imports_no_torch():
     code = "import sys, sketchfast.runtime.skeletonize_files, sketchfast.numpy_ops; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_nothing_written_is_not_reported_as_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "bad.ndjson").write_text("{")
+    monkeypatch.setattr(
+        sys, "argv", ["sketchfast", "skeletonize", f"{tmp_path}/bad.ndjson", f"{tmp_path}/x.png"]
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    said = capsys.readouterr()
+    assert stopped.value.code == 1 and said.out == "" and said.err.count("bad.ndjson") == 1

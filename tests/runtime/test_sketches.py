@@ -276,6 +276,16 @@ def test_photo_orientation(tmp_path, seed):
     assert np.array_equal(read_photo(tmp_path / "p.png"), np.rot90(pixels, -1))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sketches_are_read_upright_as_photos_are(tmp_path, ink, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(ink).save(tmp_path / "s.png", exif=exif)
+    image = read_sketch(tmp_path / "s.png").image
+    assert np.array_equal(image, read_photo(tmp_path / "s.png"))
+    assert image.shape[:2] == (ink.shape if orientation < 5 else ink.shape[::-1])
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "I;16"])
 def test_photo_modes_become_rgb(tmp_path, mode):
     grey = np.full((8, 8), 255, np.uint8)
