@@ -4,6 +4,9 @@ Each call releases the GIL while it computes. `threads` of 0 means every core. R
 package was not built.
 """
 
+import operator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +85,11 @@ def skeletonize(
         TypeError: images is no numpy array, or neither bool nor uint8; max_iter is no integer.
         ValueError: a wrong rank, an unknown method or path, max_iter below 1.
     """
+    if max_iter is not None:
+        wanted = "max_iter must be an integer of at least 1, or None for until nothing changes"
+        max_iter = min(_integer("skeletonize", wanted, max_iter), 2**62)
+        if max_iter < 1:
+            raise ValueError(f"skeletonize: {wanted}, found {max_iter}")
     return _core.skeletonize(images, method, max_iter, threads, path)
 
 
@@ -102,9 +110,20 @@ def homogeneous_transform(
         TypeError: images is no numpy array, or not uint8; threshold is no integer.
         ValueError: a wrong rank, threshold out of 0..256, an unknown path.
     """
+    wanted = "threshold must be an integer 0 to 256"
+    threshold = _integer("homogeneous_transform", wanted, threshold)
+    if threshold < 0 or threshold > 256:
+        raise ValueError(f"homogeneous_transform: {wanted}, found {threshold}")
     return _core.homogeneous_transform(images, threshold, threads, path)
 
 
 def skeletonize_paths() -> list[str]:
     """Names of the instruction sets that this processor can thin images with."""
     return _core.skeletonize_paths()
+
+
+def _integer(op: str, wanted: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {wanted}, found {value!r}") from None

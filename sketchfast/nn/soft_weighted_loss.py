@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sketchfast.ops import soft_weighted_loss
+from sketchfast.ops.soft_weighted_loss import background_number, label_number
 
 
 class SoftWeightedLoss(nn.Module):
@@ -19,8 +20,10 @@ class SoftWeightedLoss(nn.Module):
     weighted CE; the same weights and soft=True is L_s; with background_gain=2 in the weights, L*_s.
 
     Raises:
-        ValueError: class_weights are not one-dimensional, or one of them is negative, infinite or NaN. Checked here, once,
-            because on CUDA the loss itself cannot look at them without waiting for the device.
+        TypeError: class_weights are no numbers, ignore_index or background is no integer.
+        ValueError: background is no class, None or -1; class_weights are not one-dimensional, or one of them is negative,
+            infinite or NaN. Checked here, once, because on CUDA the loss itself cannot look at them without waiting for
+            the device.
     """
 
     class_weights: Tensor
@@ -33,7 +36,12 @@ class SoftWeightedLoss(nn.Module):
         soft: bool = True,
     ) -> None:
         super().__init__()
-        weights = torch.as_tensor(class_weights, dtype=torch.float32).detach().clone()
+        try:
+            weights = torch.as_tensor(class_weights, dtype=torch.float32).detach().clone()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"SoftWeightedLoss: class_weights must be a tensor or sequence of numbers, found {class_weights!r}"
+            ) from error
         if weights.ndim != 1 or weights.numel() == 0:
             raise ValueError(
                 f"SoftWeightedLoss: class_weights must have shape [C], found {list(weights.shape)}"
@@ -41,6 +49,11 @@ class SoftWeightedLoss(nn.Module):
         if not (weights.isfinite() & (weights >= 0)).all():
             raise ValueError(
                 f"SoftWeightedLoss: class_weights must be finite and not negative, found {weights.tolist()}"
+            )
+        label_number("SoftWeightedLoss", "ignore_index", ignore_index)
+        if not -1 <= background_number("SoftWeightedLoss", background) < weights.numel():
+            raise ValueError(
+                f"SoftWeightedLoss: background must be a class, 0 to {weights.numel() - 1}, None or -1, found {background}"
             )
         self.register_buffer("class_weights", weights)
         self.ignore_index = ignore_index

@@ -5,6 +5,7 @@ csrc/math/skeletonize.h; kernels: skeletonize* in csrc/cpu and csrc/cuda; defini
 """
 
 import operator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ explain_missing_cuda("skeletonize", "homogeneous_transform")
 
 METHODS = ("skel", "thin", "zhang")
 UNTIL_STABLE = -1  # the operator's max_iter
+THRESHOLD = "threshold must be an integer 0 to 256"
 
 
 def skeletonize(images: Tensor, method: str = "skel", max_iter: int | None = None) -> Tensor:
@@ -38,12 +40,13 @@ def skeletonize(images: Tensor, method: str = "skel", max_iter: int | None = Non
     """
     _check_images("skeletonize", images, (torch.bool, torch.uint8))
     _check_method(method)
-    rounds = UNTIL_STABLE if max_iter is None else min(operator.index(max_iter), 2**62)
-    if max_iter is not None and rounds < 1:
-        raise ValueError(
-            f"skeletonize: max_iter must be at least 1, or None for until nothing changes, found {max_iter}"
-        )
-    return torch.ops.sketchfast.skeletonize(images, method, rounds)
+    if max_iter is None:
+        return torch.ops.sketchfast.skeletonize(images, method, UNTIL_STABLE)
+    wanted = "max_iter must be an integer of at least 1, or None for until nothing changes"
+    rounds = _integer("skeletonize", wanted, max_iter)
+    if rounds < 1:
+        raise ValueError(f"skeletonize: {wanted}, found {max_iter}")
+    return torch.ops.sketchfast.skeletonize(images, method, min(rounds, 2**62))
 
 
 def homogeneous_transform(images: Tensor, threshold: int = 128) -> Tensor:
@@ -65,7 +68,7 @@ def homogeneous_transform(images: Tensor, threshold: int = 128) -> Tensor:
         NativeCodeMissing: a CUDA tensor, and sketchfast was built without CUDA kernels.
     """
     _check_images("homogeneous_transform", images, (torch.uint8,))
-    threshold = operator.index(threshold)
+    threshold = _integer("homogeneous_transform", THRESHOLD, threshold)
     _check_threshold(threshold)
     return torch.ops.sketchfast.homogeneous_transform(images, threshold)
 
@@ -90,7 +93,14 @@ def _check_method(method: str) -> None:
 
 def _check_threshold(threshold: int) -> None:
     if threshold < 0 or threshold > 256:
-        raise ValueError(f"homogeneous_transform: threshold must be 0 to 256, found {threshold}")
+        raise ValueError(f"homogeneous_transform: {THRESHOLD}, found {threshold}")
+
+
+def _integer(op: str, wanted: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {wanted}, found {value!r}") from None
 
 
 @torch.library.register_fake("sketchfast::skeletonize")

@@ -6,11 +6,13 @@ Kernels: csrc/cpu/soft_weighted_loss*, csrc/cuda/soft_weighted_loss*; definition
 import operator
 import warnings
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from sketchfast._native import explain_missing_cuda, load_torch_ops
 
@@ -40,34 +42,37 @@ def soft_weighted_loss(
     gives NaN). The gradient of `logits` has their dtype and is written during the forward pass, unless they are float16, whose
     small numbers need grad_output (a GradScaler's factor) first. Arithmetic is float32, float64 for float64. Deterministic: the
     same bits in every run, from any number of threads. Autocast changes nothing: 16-bit logits are read as they are.
+    Forward-mode AD and torch.func (jvp, grad, vmap and what is made of them) work, second derivatives are refused.
 
     Args:
         logits: float32, float64, float16 or bfloat16 [N, C, H, W]. Strides other than contiguous ones (channels_last too)
             cost a copy, and the gradient is contiguous.
         labels: uint8, int8, int16, int32 or int64 [N, H, W] on the same device: 0 to C - 1, or ignore_index.
         class_weights: alpha, float32 [C] on the same device (float64 beside float64 logits), finite, not negative; a constant.
-        ignore_index: any integer. Inside 0..C-1 it means "ignored", not that class.
+        ignore_index: any 64-bit integer. Inside 0..C-1 it means "ignored", not that class.
         background: the class that never softens another; None or -1: there is none.
 
     Returns:
         A scalar: float32, float64 for float64 logits.
 
     Raises:
-        TypeError: an argument is no tensor or has another dtype.
+        TypeError: an argument is no tensor or has another dtype; ignore_index or background is no integer.
         ValueError: a wrong rank, shapes or devices that differ, weights of another length or that require a gradient,
-            background out of -1..C-1.
+            background out of -1..C-1, ignore_index out of 64 bits.
         RuntimeError: on the CPU, a label that is neither a class nor ignore_index (with its place), or a weight that is
             negative, infinite or NaN. On CUDA, where a check would wait for the device, such a label is a device-side
             assertion, as in torch's own losses, and weights are not checked.
         NativeCodeMissing: CUDA tensors, and sketchfast was built without CUDA kernels.
     """
-    number = -1 if background is None else operator.index(background)
-    _check("soft_weighted_loss", logits, labels, class_weights, number)
+    op = "soft_weighted_loss"
+    number = background_number(op, background)
+    ignored = label_number(op, "ignore_index", ignore_index)
+    _check(op, logits, labels, class_weights, number)
+    rule = (ignored, number, bool(soft))
+    if _is_transformed(logits, class_weights):
+        return _transformed(logits, labels, class_weights, *rule)
     with_gradient = torch.is_grad_enabled() and logits.requires_grad and logits.dtype != torch.float16
-    loss, _ = torch.ops.sketchfast.soft_weighted_loss(
-        logits, labels, class_weights, operator.index(ignore_index), number, bool(soft), with_gradient
-    )
-    return loss
+    return _call(logits, labels, class_weights, *rule, with_gradient)[0]
 
 
 def median_frequency_weights(
@@ -91,18 +96,21 @@ def median_frequency_weights(
         float32 [C] on the CPU.
 
     Raises:
-        TypeError: a label map is not of integers.
+        TypeError: label_maps cannot be iterated, a label map is not of integers, another argument is no number.
         ValueError: no label map at all, a wrong rank, a label out of range, a background out of range or a gain without one.
     """
     op = "median_frequency_weights"
-    num_classes = operator.index(num_classes)
+    num_classes = label_number(op, "num_classes", num_classes)
     if num_classes < 1:
         raise ValueError(f"{op}: num_classes must be at least 1, found {num_classes}")
-    number = -1 if background is None else operator.index(background)
+    ignore_index = label_number(op, "ignore_index", ignore_index)
+    number = background_number(op, background)
     if not -1 <= number < num_classes:
         raise ValueError(
             f"{op}: background must be a class, 0 to {num_classes - 1}, None or -1, found {background}"
         )
+    if not isinstance(background_gain, Real):
+        raise TypeError(f"{op}: background_gain must be a number, found {background_gain!r}")
     if not (background_gain >= 0 and background_gain < float("inf")):
         raise ValueError(f"{op}: background_gain must be finite and not negative, found {background_gain}")
     if number < 0 and background_gain != 1:
@@ -111,11 +119,16 @@ def median_frequency_weights(
         raise ValueError(
             f"{op}: label_maps must be [N, H, W] or an iterable of [H, W], found {list(label_maps.shape)}"
         )
+    if isinstance(label_maps, str | bytes) or not isinstance(label_maps, Iterable):
+        raise TypeError(
+            f"{op}: label_maps must be integer [N, H, W] or an iterable of integer [H, W], "
+            f"found {type(label_maps).__name__}"
+        )
     pixels = torch.zeros(num_classes, dtype=torch.float64)
     images = torch.zeros(num_classes, dtype=torch.float64)
     index = -1
     for index, one in enumerate(label_maps):
-        labels = torch.as_tensor(one)
+        labels = _label_tensor(op, one, index)
         if labels.dtype not in LABELS:
             raise TypeError(f"{op}: label_maps must hold integers, found {labels.dtype} in map {index}")
         if labels.ndim != 2:
@@ -150,6 +163,35 @@ def median_frequency_weights(
     return weights.float()
 
 
+def label_number(op: str, name: str, value: Any) -> int:
+    """`value` as an integer that the operators' 64 bits hold; TypeError or ValueError with the argument's name."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be an integer, found {value!r}") from None
+    if number < -(2**63) or number >= 2**63:
+        raise ValueError(f"{op}: {name} must be -2**63 to 2**63 - 1, found {number}")
+    return number
+
+
+def background_number(op: str, background: Any) -> int:
+    """The operators' form of `background`, -1 for none; its range is the caller's to check."""
+    if background is None:
+        return -1
+    return label_number(op, "background", background)
+
+
+def _label_tensor(op: str, labels: Any, index: int) -> Tensor:
+    if isinstance(labels, Tensor):
+        return labels
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        found = str(array.dtype) if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise TypeError(f"{op}: label_maps must hold integers, found {found} in map {index}")
+    # A copy: torch takes no negative strides and no foreign byte order, and warns of read-only memory.
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
 def _check(op: str, logits: Tensor, labels: Tensor, class_weights: Tensor, background: int) -> None:
     for name, value in (("logits", logits), ("labels", labels), ("class_weights", class_weights)):
         if not isinstance(value, Tensor):
@@ -162,7 +204,8 @@ def _check(op: str, logits: Tensor, labels: Tensor, class_weights: Tensor, backg
     ):
         if value.dtype not in dtypes:
             names = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
-            raise TypeError(f"{op}: {name} must be one of {names}, found {value.dtype}")
+            wanted = names if len(dtypes) == 1 else f"one of {names}"
+            raise TypeError(f"{op}: {name} must be {wanted}, found {value.dtype}")
         if value.ndim != rank:
             raise ValueError(f"{op}: {name} must have shape {shape}, found {list(value.shape)}")
         if value.device != logits.device:
@@ -185,6 +228,28 @@ def _check(op: str, logits: Tensor, labels: Tensor, class_weights: Tensor, backg
         raise ValueError(
             f"{op}: background must be a class, 0 to {num_classes - 1}, or -1 for none, found {background}"
         )
+
+
+def _call(*arguments: Any) -> tuple[Tensor, Tensor]:
+    if torch.compiler.is_compiling():
+        return torch.ops.sketchfast.soft_weighted_loss(*arguments)
+    try:
+        return torch.ops.sketchfast.soft_weighted_loss(*arguments)
+    except RuntimeError as error:
+        # A STD_TORCH_CHECK begins with the place in the C++ source; a user needs what follows it.
+        place, op, message = str(error).partition("soft_weighted_loss: ")
+        if type(error) is not RuntimeError or not place or not op:
+            raise
+        raise RuntimeError(op + message) from None
+
+
+def _is_transformed(logits: Tensor, class_weights: Tensor) -> bool:
+    """Under torch.func, or with a tangent of forward-mode AD: there an operator's registered gradient does not serve."""
+    if torch._C._are_functorch_transforms_active():
+        return True
+    if torch.compiler.is_compiling():
+        return False
+    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in (logits, class_weights))
 
 
 @torch.library.register_fake("sketchfast::soft_weighted_loss")
@@ -221,26 +286,85 @@ def _soft_weighted_loss_scale_fake(gradient: Tensor, factor: Tensor) -> None:
     return None
 
 
+@torch.compiler.disable  # dynamo leaves a custom jvp out without a word: the tangent would be 0
+def _transformed(*arguments: Any) -> Tensor:
+    return _TransformedLoss.apply(*arguments)[0]
+
+
+_NO_SECOND_DERIVATIVE = "soft_weighted_loss has no second derivative: its gradient cannot be differentiated"
+_CONSTANT_WEIGHTS = (
+    "soft_weighted_loss: class_weights must not require a gradient; there is none for them (detach() them)"
+)
+
+
 class _NoSecondDerivative(torch.autograd.Function):
     """The gradient as it is, and a plain message for whoever differentiates it again."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, logits: Tensor) -> Tensor:
+    def forward(gradient: Tensor, logits: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        raise RuntimeError(
-            "soft_weighted_loss has no second derivative: its gradient cannot be differentiated"
-        )
+        raise RuntimeError(_NO_SECOND_DERIVATIVE)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Any:
+        raise RuntimeError(_NO_SECOND_DERIVATIVE)
+
+
+class _TransformedLoss(torch.autograd.Function):
+    """(loss, its unscaled gradient) for torch.func and forward-mode AD: one gradient serves backward and jvp."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        logits: Tensor, labels: Tensor, class_weights: Tensor, ignore_index: int, background: int, soft: bool
+    ) -> tuple[Tensor, Tensor]:
+        # Widened, so that neither a factor nor a tangent meets a rounded gradient.
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return _call(wide, labels, class_weights, ignore_index, background, soft, True)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        if ctx.needs_input_grad[2]:
+            raise ValueError(_CONSTANT_WEIGHTS)
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(output[1], inputs[0])
+        ctx.save_for_forward(output[1], inputs[0])
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_loss is None:
+            return (None,) * 6
+        gradient, logits = ctx.saved_tensors
+        gradient = _NoSecondDerivative.apply(gradient, logits)
+        return (gradient * grad_loss).to(logits.dtype), *(None,) * 5
+
+    @staticmethod
+    def jvp(
+        ctx: Any, logits_tangent: Tensor | None, _: Any, weights_tangent: Tensor | None, *rule: Any
+    ) -> Any:
+        if weights_tangent is not None:
+            raise ValueError(_CONSTANT_WEIGHTS)
+        if logits_tangent is None:
+            return None, None
+        gradient = _NoSecondDerivative.apply(*ctx.saved_tensors)
+        return (gradient * logits_tangent).sum(), None
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     logits, labels, class_weights, *rule, with_gradient = inputs
     if ctx.needs_input_grad[2]:
-        raise ValueError(
-            "soft_weighted_loss: class_weights must not require a gradient; there is none for them (detach() them)"
-        )
+        raise ValueError(_CONSTANT_WEIGHTS)
     gradient = output[1]
     ctx.mark_non_differentiable(gradient)
     ctx.set_materialize_grads(False)  # zeros for the second output would be as large as the logits

@@ -108,6 +108,12 @@ def test_any_layout() -> None:
         np.testing.assert_array_equal(view, kept)
 
 
+def test_max_iter_beyond_64_bits_is_no_limit() -> None:
+    image = shapes(np.random.default_rng(0), 1, 40, 50)[0]
+    found = numpy_ops.skeletonize(image, max_iter=2**70)
+    np.testing.assert_array_equal(found, numpy_ops.skeletonize(image))
+
+
 @pytest.mark.parametrize("shape", [(0, 5, 5), (3, 0, 5), (3, 5, 0), (0, 5), (5, 0), (0, 0, 0)])
 def test_empty_images(shape: tuple[int, ...]) -> None:
     found = numpy_ops.skeletonize(np.zeros(shape, bool))
@@ -129,9 +135,9 @@ def test_empty_images(shape: tuple[int, ...]) -> None:
             ValueError,
             "method: expected 'skel', 'thin' or 'zhang', got 'lee'",
         ),
-        ((np.zeros((3, 3), bool), "skel", 0), ValueError, "max_iter: expected at least 1, .* got 0"),
-        ((np.zeros((3, 3), bool), "skel", -1), ValueError, "max_iter: expected at least 1, .* got -1"),
-        ((np.zeros((3, 3), bool), "skel", 1.5), TypeError, "max_iter"),
+        ((np.zeros((3, 3), bool), "skel", 0), ValueError, "max_iter must be an integer .*, found 0"),
+        ((np.zeros((3, 3), bool), "skel", -1), ValueError, "max_iter must be an integer .*, found -1"),
+        ((np.zeros((3, 3), bool), "skel", 1.5), TypeError, "max_iter must be an integer .*, found 1.5"),
         ((np.zeros((3, 3), bool), "skel", 1, 0, "sse9"), ValueError, "path: expected 'auto', .*got 'sse9'"),
     ],
 )
@@ -145,9 +151,11 @@ def test_bad_arguments_are_named(arguments: tuple[object, ...], error: type[Exce
     [
         ((np.zeros((3, 3), bool),), TypeError, "images: expected dtype uint8, got bool"),
         ((np.zeros((3, 3)),), TypeError, "images: expected dtype uint8, got float64"),
-        ((np.zeros((3, 3), np.uint8), -1), ValueError, "threshold: expected 0 to 256, got -1"),
-        ((np.zeros((3, 3), np.uint8), 257), ValueError, "threshold: expected 0 to 256, got 257"),
-        ((np.zeros((3, 3), np.uint8), 0.5), TypeError, "threshold"),
+        ((np.zeros((3, 3), np.uint8), -1), ValueError, "threshold must be an integer 0 to 256, found -1"),
+        ((np.zeros((3, 3), np.uint8), 257), ValueError, "threshold must be an integer 0 to 256, found 257"),
+        ((np.zeros((3, 3), np.uint8), 128.5), TypeError, "threshold must be .* 0 to 256, found 128.5"),
+        ((np.zeros((3, 3), np.uint8), None), TypeError, "threshold must be .* 0 to 256, found None"),
+        ((np.zeros((3, 3), np.uint8), "128"), TypeError, "threshold must be .* 0 to 256, found '128'"),
     ],
 )
 def test_bad_arguments_of_the_transform_are_named(

@@ -40,6 +40,22 @@ def test_bad_weights(weights: list[float]) -> None:
         SoftWeightedLoss(weights)
 
 
+@pytest.mark.parametrize("weights", ["abc", None, [1.0, "a"], [[1.0], [1.0, 2.0]]])
+def test_weights_that_are_no_numbers(weights: object) -> None:
+    with pytest.raises(TypeError, match="class_weights must be a tensor or sequence of numbers"):
+        SoftWeightedLoss(weights)  # type: ignore[arg-type]
+
+
+def test_bad_rule() -> None:
+    for background in (3, -2):
+        with pytest.raises(ValueError, match=f"background must be .*found {background}"):
+            SoftWeightedLoss(torch.ones(3), background=background)
+    with pytest.raises(TypeError, match="ignore_index must be an integer, found None"):
+        SoftWeightedLoss(torch.ones(3), ignore_index=None)  # type: ignore[arg-type]
+    for background in (None, -1, 2):
+        SoftWeightedLoss(torch.ones(3), background=background)
+
+
 @pytest.mark.parametrize("weights", [torch.ones(2, 2), torch.ones(()), torch.ones(0)])
 def test_bad_shape(weights: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"class_weights must have shape \[C\]"):

@@ -113,9 +113,13 @@ class TestSkeletonize(OpTester):
         yield (good[0],), ValueError, r"images must have shape \[H, W\] or \[N, H, W\], found \[5\]"
         yield (good[None, None],), ValueError, r"found \[1, 1, 4, 5\]"
         yield (good, "lee"), ValueError, "method must be 'skel', 'thin' or 'zhang', found 'lee'"
-        yield (good, "skel", 0), ValueError, "max_iter must be at least 1, or None .*, found 0"
-        yield (good, "skel", -1), ValueError, "max_iter must be at least 1, or None .*, found -1"
-        yield (good, "skel", 1.5), TypeError, "float"
+        yield (good, "skel", 0), ValueError, "max_iter must be an integer of at least 1, or None .*, found 0"
+        yield (
+            (good, "skel", -1),
+            ValueError,
+            "max_iter must be an integer of at least 1, or None .*, found -1",
+        )
+        yield (good, "skel", 1.5), TypeError, "max_iter must be an integer .*, found 1.5"
 
     def test_operator_itself_refuses_bad_input(self) -> None:
         good = torch.zeros(4, 5, dtype=torch.bool)
@@ -148,9 +152,10 @@ class TestHomogeneousTransform(OpTester):
         yield (good.bool(), 128), TypeError, "images must be "
         yield (good.numpy(), 128), TypeError, "images must be a torch.Tensor, found ndarray"
         yield (good[0], 128), ValueError, r"images must have shape \[H, W\] or \[N, H, W\], found \[5\]"
-        yield (good, -1), ValueError, "threshold must be 0 to 256, found -1"
-        yield (good, 257), ValueError, "threshold must be 0 to 256, found 257"
-        yield (good, 0.5), TypeError, "float"
+        yield (good, -1), ValueError, "threshold must be (an integer )?0 to 256, found -1"
+        yield (good, 257), ValueError, "threshold must be (an integer )?0 to 256, found 257"
+        for wrong in (128.5, None, "128"):
+            yield (good, wrong), TypeError, f"threshold must be an integer 0 to 256, found {wrong!r}"
 
     def test_every_gray_value_and_threshold(self) -> None:
         """Single pixels stay single: the result tells what counts as ink."""
@@ -280,6 +285,15 @@ def test_any_non_zero_byte_is_stroke(seed: int) -> None:
         found = ops.skeletonize(values, method)
         assert torch.equal(found, ops.skeletonize(values != 0, method))
         assert torch.equal(found[1], ops.skeletonize(values[1], method))
+
+
+def test_meta_tensors_have_meta_results() -> None:
+    images = torch.zeros(2, 4, 5, dtype=torch.uint8, device="meta")
+    for found, dtype in (
+        (ops.skeletonize(images, max_iter=2**70), torch.bool),
+        (ops.homogeneous_transform(images), torch.uint8),
+    ):
+        assert found.is_meta and found.shape == images.shape and found.dtype == dtype
 
 
 def test_without_max_iter_it_compiles() -> None:

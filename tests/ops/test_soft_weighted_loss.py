@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from sketchfast import ops, reference
 from sketchfast.reference.soft_weighted_loss import soft_labels
@@ -152,7 +154,11 @@ class TestSoftWeightedLoss(OpTester):
         yield (x.long(), y, w, *rule), TypeError, "logits must be .*found (torch.int64|Long)"
         yield (x, y.float(), w, *rule), TypeError, "labels must be .*found (torch.float32|Float)"
         yield (x, y.bool(), w, *rule), TypeError, "labels must be .*found (torch.bool|Bool)"
-        yield (x, y, w.double(), *rule), TypeError, "class_weights must be .*found (torch.float64|Double)"
+        yield (
+            (x, y, w.double(), *rule),
+            TypeError,
+            "class_weights must be float32(, found torch.float64| .*found Double)",
+        )
         yield (x, y, w.long(), *rule), TypeError, "class_weights must be "
         yield (
             (x, y, w, 255, 3, True),
@@ -166,6 +172,8 @@ class TestSoftWeightedLoss(OpTester):
             "labels must be on the device|labels must be on the CPU",
         )
         yield (x, y.numpy(), w, *rule), TypeError, "labels must be a torch.Tensor, found ndarray"
+        yield (x, y, w, "255", 0, True), TypeError, "ignore_index must be an integer, found '255'"
+        yield (x, y, w, 255, 0.5, True), TypeError, "background must be an integer, found 0.5"
         for wrong in (3, -1, 254, 2**40, -(2**62)):
             bad = y.clone()
             bad[1, 2, 4] = wrong
@@ -468,6 +476,132 @@ class TestTheGradientHasOneOwner:
             gc.enable()
 
 
+class TestTransforms:
+    """torch.func and forward-mode AD, which do not reach an operator's registered gradient."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+    def test_first_derivatives(self, dtype: torch.dtype, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        logits, labels, weights = draw(generator, (2, 5, 8, 9), dtype)
+        along = torch.randn(logits.shape, generator=generator).to(dtype)
+        value, exact = loss_by_loops(logits, labels, weights, 255, 0, True)
+        slope = (exact * along.double()).sum().item()
+
+        def loss(x: Tensor) -> Tensor:
+            return ops.soft_weighted_loss(x, labels, weights)
+
+        near = {"rel": 1e-4, "abs": 1e-5}
+        for leaf in (logits, logits.clone().requires_grad_()):
+            found = torch.func.jvp(loss, (leaf,), (along,))
+            assert [one.item() for one in found] == pytest.approx([value, slope], **near)
+            with forward_ad.dual_level():
+                dual = forward_ad.unpack_dual(loss(forward_ad.make_dual(leaf, along)))
+            assert [one.item() for one in dual] == pytest.approx([value, slope], **near)
+        for transform in (torch.func.grad, torch.func.jacrev):
+            gradient = transform(loss)(logits)
+            assert gradient.dtype == dtype
+            assert_near(
+                (torch.tensor(value, dtype=torch.float64).to(found[0]), gradient), value, exact, dtype
+            )
+
+    def test_vmap(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        cases = [draw(generator, (1, 4, 6, 7)) for _ in range(3)]
+        logits, labels = (torch.stack([case[i] for case in cases]) for i in (0, 1))
+        weights = cases[0][2]
+        wanted = [value_and_gradient(x, y, weights) for x, y in zip(logits, labels, strict=True)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's word on the speed of a loop
+            per_sample = torch.func.vmap(
+                torch.func.grad_and_value(lambda x, y: ops.soft_weighted_loss(x, y, weights))
+            )
+            gradients, values = per_sample(logits, labels)
+            alone = torch.func.vmap(lambda x, y: ops.soft_weighted_loss(x, y, weights))(logits, labels)
+        assert torch.equal(values, torch.stack([value for value, _ in wanted]))
+        assert torch.equal(alone, values)
+        torch.testing.assert_close(gradients, torch.stack([gradient for _, gradient in wanted]))
+
+    def test_second_derivatives_are_refused(self, seed: int) -> None:
+        logits, labels, weights = draw(torch.Generator().manual_seed(seed), (1, 4, 5, 6))
+        ones = torch.ones_like(logits)
+
+        def loss(x: Tensor) -> Tensor:
+            return ops.soft_weighted_loss(x, labels, weights)
+
+        def slope(x: Tensor) -> Tensor:
+            return torch.func.jvp(loss, (x,), (ones,))[1]
+
+        def norm(x: Tensor) -> Tensor:
+            return torch.func.grad(loss)(x).square().sum()
+
+        def backward_of_a_tangent() -> None:
+            with forward_ad.dual_level():
+                dual = forward_ad.make_dual(logits.clone().requires_grad_(), ones)
+                forward_ad.unpack_dual(loss(dual)).tangent.backward()
+
+        def tangent_of_a_gradient() -> None:
+            with forward_ad.dual_level():
+                dual = forward_ad.make_dual(logits.clone().requires_grad_(), ones)
+                torch.autograd.grad(loss(dual), dual)
+
+        for second in (
+            lambda: torch.func.grad(slope)(logits),
+            lambda: torch.func.grad(norm)(logits),
+            lambda: torch.func.jvp(slope, (logits,), (ones,)),
+            lambda: torch.func.jvp(norm, (logits,), (ones,)),
+            lambda: norm(logits.clone().requires_grad_()).backward(),
+            lambda: slope(logits.clone().requires_grad_()).backward(),
+            backward_of_a_tangent,
+            tangent_of_a_gradient,
+        ):
+            with pytest.raises(RuntimeError, match="soft_weighted_loss has no second derivative"):
+                second()
+
+    def test_compiler_loses_no_tangent(self, seed: int) -> None:
+        """A graph break, or an error where none is allowed."""
+        logits, labels, weights = draw(torch.Generator().manual_seed(seed), (1, 4, 5, 6))
+
+        def jvp(x: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.func.jvp(lambda q: ops.soft_weighted_loss(q, labels, weights), (x,), (x,))
+
+        torch.compiler.reset()
+        torch.testing.assert_close(torch.compile(jvp, backend="aot_eager")(logits), jvp(logits))
+        torch.compiler.reset()
+        with pytest.raises(torch._dynamo.exc.Unsupported):
+            torch.compile(jvp, backend="aot_eager", fullgraph=True)(logits)
+
+    def test_weights_are_constant(self, seed: int) -> None:
+        logits, labels, weights = draw(torch.Generator().manual_seed(seed), (1, 4, 5, 6))
+
+        def loss(alpha: Tensor) -> Tensor:
+            return ops.soft_weighted_loss(logits, labels, alpha)
+
+        def dual() -> Tensor:
+            with forward_ad.dual_level():
+                return loss(forward_ad.make_dual(weights, weights))
+
+        for derivative in (
+            lambda: torch.func.grad(loss)(weights),
+            lambda: torch.func.jvp(loss, (weights,), (weights,)),
+            dual,
+        ):
+            with pytest.raises(ValueError, match="class_weights must not require a gradient"):
+                derivative()
+
+
+def test_ignore_index_beyond_64_bits() -> None:
+    x, y, w = torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.int64), torch.ones(2)
+    with pytest.raises(ValueError, match=rf"ignore_index must be -2\*\*63 to 2\*\*63 - 1, found {2**70}"):
+        ops.soft_weighted_loss(x, y, w, 2**70)
+
+
+def test_message_begins_with_the_operator() -> None:
+    x, y, w = torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.int64), torch.ones(2)
+    for labels, weights in ((y + 2, w), (y, -w)):
+        with pytest.raises(RuntimeError, match=r"\Asoft_weighted_loss: "):
+            ops.soft_weighted_loss(x, labels, weights)
+
+
 @pytest.mark.parametrize(
     ("backend", "dtype"),
     [("aot_eager", torch.float32), ("aot_eager", torch.float16), ("inductor", torch.float32)],
@@ -515,6 +649,16 @@ class TestMedianFrequencyWeights:
         doubled = ops.median_frequency_weights([one, two], 3, background_gain=2)
         torch.testing.assert_close(doubled, expected * torch.tensor([2.0, 1.0, 1.0]))
 
+    def test_arrays_of_any_layout(self) -> None:
+        labels = np.array([[[0, 0, 1], [0, 255, 1]]], dtype=np.int32)
+        wanted = ops.median_frequency_weights(labels, 2)
+        frozen = labels.copy()
+        frozen.flags.writeable = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for given in (labels[:, ::-1, ::-1], frozen, labels.astype(">i4"), labels.transpose(0, 2, 1)):
+                assert torch.equal(ops.median_frequency_weights(given, 2), wanted)
+
     def test_absent_class(self) -> None:
         labels = torch.tensor([[[0, 0, 0, 2]]])
         with pytest.warns(UserWarning, match=re.escape("classes [1, 3] are in none of the 1 label maps")):
@@ -544,6 +688,13 @@ class TestMedianFrequencyWeights:
             ),
             ((torch.zeros(1, 3, 3), 2), TypeError, "label_maps must hold integers, found torch.float32"),
             (([], 2), ValueError, "at least one label map"),
+            ((None, 2), TypeError, "label_maps must be .*found NoneType"),
+            (("abc", 2), TypeError, "label_maps must be .*found str"),
+            (([None], 2), TypeError, "label_maps must hold integers, found NoneType in map 0"),
+            ((np.zeros((1, 2, 2), bool), 2), TypeError, "label_maps must hold integers, found bool in map 0"),
+            ((torch.zeros(1, 2, 2).long(), "5"), TypeError, "num_classes must be an integer, found '5'"),
+            ((torch.zeros(1, 2, 2).long(), 2, 2**70), ValueError, "ignore_index must be -2"),
+            ((torch.zeros(1, 2, 2).long(), 2, 255, 0, "a"), TypeError, "background_gain must be .*found 'a'"),
             ((torch.full((1, 2, 2), 2), 2), ValueError, r"0 to 1 or ignore_index \(255\), found 2 in map 0"),
             ((torch.full((1, 2, 2), -1), 2), ValueError, "found -1 in map 0"),
             ((torch.zeros(1, 2, 2, dtype=torch.int64), 2, 255, 2), ValueError, "background must be"),
