@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,10 +36,8 @@ from sketchfast.training import LoopConfig, StepContext, Task, fit, load_weights
 from sketchfast.training.recipe_command import (
     check_dataset,
     check_writable,
-    parse_recipe,
-    resume_command,
+    choose_recipe,
     run_recipe,
-    unknown_config,
 )
 from sketchfast.training.report import TextSection, write_report
 from sketchfast.training.retrieval_sections import result_tables, retrieval_grids
@@ -456,22 +453,14 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    configs = named_configs()
-    if "--list" in arguments:
-        print("\n".join(f"{name:<36} {what}" for name, (what, _) in configs.items()))
+    defaults = ("demo", "table2-sketchy1-512")
+    chosen = choose_recipe(arguments, named_configs(), SCRIPT, str(__doc__), DECISIONS, defaults=defaults)
+    if chosen is None:
         return
-    named = bool(arguments) and not arguments[0].startswith("-")
-    real = any(word.startswith("--data.root") for word in arguments)
-    name = arguments[0] if named else ("table2-sketchy1-512" if real else "demo")
-    if name not in configs:
-        raise SystemExit(unknown_config(name, list(configs), SCRIPT))
-    what, recipe = configs[name]
-    text = f"{__doc__}\nThis is {name}: {what}.\n{DECISIONS}"
-    recipe = parse_recipe(recipe, arguments[named:], list(configs), SCRIPT, text)
+    name, recipe, again = chosen
     if recipe.loop.out == LoopConfig().out:
         recipe.loop.out = f"runs/tcn-{name}"
-    run(name, recipe, resume_command(SCRIPT, name, arguments[named:]))
+    run(name, recipe, again)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from .. import atomic
-from ..runtime.pictures import read_photo
+from ..runtime.pictures import check_png_to_write, read_photo
 from .index import Answer
 
 _SOFTWARE = "sketchfast query"
@@ -67,20 +67,7 @@ def write_result_picture(answer: Answer, path: str | Path, *, title: str = "") -
 
 def check_picture_path(path: str | Path) -> None:
     """Raises as :func:`write_result_picture` would, before any work is done."""
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"result picture {path}: expected a name that ends in .png")
-    if not path.exists():
-        return
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            ours = picture.info.get("Software") == _SOFTWARE
-    except (OSError, ValueError):
-        ours = False
-    if not ours:
-        raise FileExistsError(
-            f"result picture {path}: exists and is not a result picture, so it is not replaced"
-        )
+    check_png_to_write(path, "result picture", _SOFTWARE)
 
 
 def _mark() -> PngInfo:

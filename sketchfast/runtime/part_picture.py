@@ -6,13 +6,13 @@ import os
 from bisect import bisect_left
 from collections.abc import Mapping
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from .. import atomic
+from .pictures import check_png_to_write
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, without their black (the ink is black) and
 # with yellow late, as it is faint on white; then three that stay apart from these. Part k has colour k - 1.
@@ -159,18 +159,7 @@ def png_bytes(picture: Image.Image) -> bytes:
 
 def check_part_picture_path(path: str | os.PathLike[str]) -> None:
     """Raises ValueError where the name does not end in .png, FileExistsError where it is a file of somebody else's."""
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"part picture {path}: expected a name that ends in .png")
-    if not path.exists():
-        return
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            ours = picture.info.get("Software") == _SOFTWARE
-    except (OSError, ValueError):
-        ours = False
-    if not ours:
-        raise FileExistsError(f"part picture {path}: exists and is not a part picture, so it is not replaced")
+    check_png_to_write(path, "part picture", _SOFTWARE)
 
 
 def _sized(sketch: np.ndarray, mask: np.ndarray) -> np.ndarray:

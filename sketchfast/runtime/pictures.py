@@ -92,16 +92,39 @@ def eight_bit(picture: Image.Image, path: str | os.PathLike[str]) -> Image.Image
     return picture.convert("RGB")  # CMYK, YCbCr, LAB, HSV
 
 
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as the camera's EXIF orientation says; as stored where that block is damaged."""
+    with contextlib.suppress(Exception):
+        return ImageOps.exif_transpose(picture)
+    return picture
+
+
+def check_png_to_write(path: str | os.PathLike[str], kind: str, software: str) -> None:
+    """Raises ValueError where the name does not end in .png, FileExistsError where it is a file of somebody else's.
+
+    kind: what it will be, for messages. software: the mark in the PNG's text by which our own are known.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{kind} {path}: expected a name that ends in .png")
+    if not path.exists():
+        return
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            ours = picture.info.get("Software") == software
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise FileExistsError(f"{kind} {path}: exists and is not a {kind}, so it is not replaced")
+
+
 def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     """A photo as uint8 [H, W, 3] RGB.
 
     The camera's EXIF orientation is applied; transparency is laid on white; CMYK, palettes, grey, 1 bit and
     16 bits are converted; of an animation the first frame is read. Errors as `open_picture`.
     """
-    picture = open_picture(path)
-    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels: read as stored
-        picture = ImageOps.exif_transpose(picture)
-    picture = eight_bit(picture, path)
+    picture = eight_bit(upright(open_picture(path)), path)
     if picture.mode in ("LA", "RGBA"):
         rgba = picture.convert("RGBA")
         ground = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

@@ -10,16 +10,14 @@ The camera's EXIF orientation is applied first, so that sizes are those of the u
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageOps
 
 from sketchfast.runtime import strokes as stroke_files
-from sketchfast.runtime.pictures import eight_bit, open_picture, read_photo
+from sketchfast.runtime.pictures import eight_bit, open_picture, read_photo, upright
 
 __all__ = ["SketchImage", "normalise_ink", "read_photo", "read_sketch"]
 
@@ -61,10 +59,7 @@ def read_sketch(
 
 
 def _read_raster(path: Path, allow_blank: bool) -> SketchImage:
-    picture = open_picture(path)
-    with contextlib.suppress(Exception):  # a damaged EXIF block says nothing about the pixels: read as stored
-        picture = ImageOps.exif_transpose(picture)
-    picture = eight_bit(picture, path)
+    picture = eight_bit(upright(open_picture(path)), path)
     alpha = np.array(picture.getchannel("A")) if picture.mode in ("LA", "RGBA") else None
     grey = np.array(picture.convert("RGB").convert("L"))
     ink, guessed = normalise_ink(grey, alpha)

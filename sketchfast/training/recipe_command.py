@@ -15,6 +15,39 @@ import tyro
 R = TypeVar("R")
 
 
+def choose_recipe(
+    arguments: Sequence[str] | None,
+    configs: Mapping[str, tuple[str, R]],
+    script: str,
+    about: str,
+    decisions: str,
+    *,
+    defaults: tuple[str, str],
+    listed: str = "",
+) -> tuple[str, R, str] | None:
+    """(config name, its recipe with the command line's settings, the command that resumes it); None after --list.
+
+    configs: name -> (what it is, recipe). about, decisions: what --help says before and after the config's own line.
+    defaults: the config without a name, and with --data.root but without a name. listed: what --list adds.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--list" in arguments:
+        print("\n".join(f"{name:<36} {what}" for name, (what, _) in configs.items()))
+        if listed:
+            print(listed)
+        return None
+    named = bool(arguments) and not arguments[0].startswith("-")
+    real = any(word.startswith("--data.root") for word in arguments)
+    name = arguments[0] if named else defaults[real]
+    if name not in configs:
+        raise SystemExit(unknown_config(name, list(configs), script))
+    what, recipe = configs[name]
+    settings = arguments[named:]
+    text = f"{about}\nThis is {name}: {what}.\n{decisions}"
+    parsed = parse_recipe(recipe, settings, list(configs), script, text)
+    return name, parsed, resume_command(script, name, settings)
+
+
 def parse_recipe(recipe: R, arguments: Sequence[str], names: Sequence[str], script: str, text: str) -> R:
     """The recipe with the settings of the command line. SystemExit for --help and for what cannot be understood.
 
