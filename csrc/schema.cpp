@@ -14,6 +14,9 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
   library.def("skeletonize(Tensor images, str method, int max_iter) -> Tensor");
   // images uint8 [H, W] or [N, H, W], threshold 0..256 -> uint8, same shape: 0 centreline of value < threshold, 255 else
   library.def("homogeneous_transform(Tensor images, int threshold) -> Tensor");
+  // images bool or uint8 [N, H, W], sides 1..32767, non-zero = stroke, n 1..4096 -> points int32 [N, n, 2] as (x, y), valid
+  // bool [N]; of [H, W] -> [n, 2], []. A blank image: its centre (W / 2, H / 2) n times, not valid.
+  library.def("contour_points(Tensor images, int n) -> (Tensor points, Tensor valid)");
   // logits float [N, C, H, W], labels integer [N, H, W], class_weights [C] -> loss [] (float32; float64 of float64), and
   // d loss / d logits in the dtype of logits, or an empty [0] without with_gradient. background -1: there is none. A label
   // that is neither 0..C-1 nor ignore_index is an error on the CPU; on CUDA, where nothing waits for the device, a
