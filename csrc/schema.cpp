@@ -30,4 +30,13 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
       "int ignore_index, int background, bool soft) -> Tensor");
   // gradient *= factor [] (float32 or float64), touching no memory where factor is 1; the host never waits for factor.
   library.def("soft_weighted_loss_scale_(Tensor(a!) gradient, Tensor factor) -> ()");
+  // features float [N, C, H, W] (NCHW or channels_last), points float32 or float64 [N, L, 2] as (x, y) in pixels of the map,
+  // reduce "mean" -> [N, C] or "none" -> [N, L, C] in the dtype of features. NaN points: an error on the CPU, outside the
+  // map (as infinite ones are) on CUDA.
+  library.def("landmark_pool(Tensor features, Tensor points, str reduce) -> Tensor");
+  // grad of the pooled vectors -> gradient of features in their layout and dtype, of points in theirs; one that is not
+  // asked for is an empty [0]. No atomics, fixed order of sums.
+  library.def(
+      "landmark_pool_backward(Tensor grad, Tensor features, Tensor points, str reduce, bool features_gradient, "
+      "bool points_gradient) -> (Tensor grad_features, Tensor grad_points)");
 }
