@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sketchfast.runtime.pictures import read_photo
-from sketchfast.runtime.preprocess import Preprocess
+from sketchfast.runtime.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from sketchfast.runtime.sketches import read_sketch
 
 MODALITIES = ("sketch", "photo")
@@ -38,7 +38,7 @@ class ImageSet:
         self.labels = np.asarray(labels, dtype=np.int64).reshape(-1)
         self.ids = list(ids)
         self.modality = modality
-        self._resized: dict[tuple[int, str, str, bool], np.ndarray] = {}
+        self._resized: dict[Preprocess, np.ndarray] = {}
         if len(self.labels) != len(self.ids):
             raise ValueError(
                 f"labels and ids must have one length, got {len(self.labels)} and {len(self.ids)}"
@@ -71,7 +71,8 @@ class ImageSet:
     ) -> np.ndarray:
         """Every item as uint8 [N, S, S, 3], decoded once by a pool of threads and kept in memory.
 
-        size: S; it replaces the size of `preprocess`, whose resize, interpolation and, for sketches, homogeneous apply.
+        size: S; it replaces the size of `preprocess`, whose resize, interpolation and, for sketches, homogeneous
+            and ink_margin apply.
         Raises ValueError naming the files that cannot be decoded (up to 20, and how many there are in all),
         and MemoryError before any work when the result would not fit into memory.
         """
@@ -105,8 +106,9 @@ class ImageSet:
         return result
 
 
-def _key(spec: Preprocess) -> tuple[int, str, str, bool]:
-    return spec.size, spec.resize, spec.interpolation, spec.homogeneous
+def _key(spec: Preprocess) -> Preprocess:
+    """What decides about the pixels: all but mean and std."""
+    return dataclasses.replace(spec, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 class _Subset(ImageSet):
