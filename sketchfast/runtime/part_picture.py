@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections.abc import Mapping
-from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
+from PIL import Image
 
 from .. import atomic
+from .picture_sheet import PAPER, LegendLine, png_bytes, sheet, shrunk
 from .pictures import check_png_to_write
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, without their black (the ink is black) and
@@ -29,20 +27,16 @@ COLOURS: tuple[tuple[int, int, int], ...] = (
     (51, 34, 136),
 )
 _STRENGTH = 0.75  # of the colour on white paper
-_SMALLEST, _LARGEST, _THINNEST = 256, 1024, 16  # sides of the drawn sketch, pixels
-_MARGIN, _LINE, _SWATCH, _NAME_WIDTH = 12, 24, 16, 300
-_INK, _QUIET, _PAPER, _FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 255), (205, 205, 210)
+_SMALLEST, _THINNEST = 256, 16  # sides of the drawn sketch, pixels
 _NOTHING = "no part found"
 _SHARES = "% of the coloured area"
 _SOFTWARE = "sketchfast parse"
-
-_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def part_colour(label: int) -> tuple[int, int, int]:
     """RGB of a part, the same in every picture; white for background (0). Part 11 begins anew with darker colours."""
     if label == 0:
-        return _PAPER
+        return PAPER
     turn, place = divmod(label - 1, len(COLOURS))
     red, green, blue = (round(level * 0.6**turn) for level in COLOURS[place])
     return red, green, blue
@@ -92,51 +86,10 @@ def part_picture(
     if path is not None:
         check_part_picture_path(path)
     drawn = Image.fromarray(_sized(sketch, mask))
-    font, small = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
-    rows = _legend(mask, part_names)
-    below = drawn.width > 1.5 * drawn.height
-    measure = ImageDraw.Draw(drawn)
-    texts = [(label, _shorten(name, measure, font), share) for label, name, share in rows]
-    name_width = max((measure.textlength(name, font=font) for _, name, _ in texts), default=0)
-    legend_width = round(_SWATCH + 8 + name_width + 12 + measure.textlength("100.0 %", font=small))
-    legend_width = max(legend_width, round(measure.textlength(_SHARES, font=small)))
-    legend_height = _LINE * (len(texts) + 1)  # the last line tells what the shares are of
-    columns = 1
-    if below:
-        columns = max(1, min(len(texts), (drawn.width + 2 * _MARGIN) // (legend_width + 2 * _MARGIN)))
-        legend_height = _LINE * (-(-len(texts) // columns) + 1)
-    header = _LINE + 4 if title else 0
-    legend_all = columns * (legend_width + 2 * _MARGIN) - 2 * _MARGIN
-    if below:
-        width, height = max(drawn.width, legend_all), drawn.height + _MARGIN + legend_height
-    else:
-        width, height = drawn.width + 2 * _MARGIN + legend_width, max(drawn.height, legend_height)
-    heading = _shorten(title, measure, font, max(width, 2 * _MARGIN))
-    sheet = Image.new("RGB", (width + 2 * _MARGIN, height + header + 2 * _MARGIN), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    if title:
-        draw.text((_MARGIN, _MARGIN - 2), heading, fill=_INK, font=font)
-    top = _MARGIN + header
-    sheet.paste(drawn, (_MARGIN, top))
-    draw.rectangle((_MARGIN - 1, top - 1, _MARGIN + drawn.width, top + drawn.height), outline=_FRAME)
-    left = _MARGIN if below else 3 * _MARGIN + drawn.width
-    first = top + drawn.height + _MARGIN if below else top
-    for number, (label, name, share) in enumerate(texts):
-        x = left + number % columns * (legend_width + 2 * _MARGIN)
-        y = first + number // columns * _LINE
-        fill = tuple(
-            int(level)
-            for level in overlay(np.full((1, 1), 255, np.uint8), np.full((1, 1), label, np.uint8))[0, 0]
-        )
-        draw.rectangle((x, y + 3, x + _SWATCH, y + 3 + _SWATCH), fill=fill, outline=_QUIET)
-        draw.text((x + _SWATCH + 8, y + 2), name, fill=_INK, font=font)
-        percent = share_text(share)
-        draw.text(
-            (x + legend_width - draw.textlength(percent, font=small), y + 3), percent, fill=_QUIET, font=small
-        )
-    last = first + _LINE * -(-len(texts) // columns)
-    draw.text((left, (last if texts else first) + 2), _SHARES if texts else _NOTHING, fill=_QUIET, font=small)
-    data = png_bytes(sheet)
+    lines = [
+        LegendLine(name, share_text(share), _paint(label)) for label, name, share in _legend(mask, part_names)
+    ]
+    data = png_bytes(sheet(drawn, lines, title=title, note=_SHARES if lines else _NOTHING), _SOFTWARE)
     if path is not None:
         atomic.write_bytes(path, data)
     return data
@@ -145,16 +98,7 @@ def part_picture(
 def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
     """The mask uint8 [H, W] itself as an 8-bit grey PNG, value = label; replaces only what this module wrote."""
     check_part_picture_path(path)
-    atomic.write_bytes(path, png_bytes(Image.fromarray(mask)))
-
-
-def png_bytes(picture: Image.Image) -> bytes:
-    """PNG with the mark by which `check_part_picture_path` knows its own."""
-    mark = PngInfo()
-    mark.add_text("Software", _SOFTWARE)
-    buffer = BytesIO()
-    picture.save(buffer, "PNG", pnginfo=mark)
-    return buffer.getvalue()
+    atomic.write_bytes(path, png_bytes(Image.fromarray(mask), _SOFTWARE))
 
 
 def check_part_picture_path(path: str | os.PathLike[str]) -> None:
@@ -165,12 +109,8 @@ def check_part_picture_path(path: str | os.PathLike[str]) -> None:
 def _sized(sketch: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The overlay at a size to look at. Enlarged by pixel repetition; shrunk with the darkest ink and the nearest label."""
     height, width = sketch.shape
-    shrink = -(-max(height, width) // _LARGEST)
+    sketch, shrink = shrunk(sketch)
     if shrink > 1:
-        # The darkest of each shrink x shrink block: a line of one pixel stays a line.
-        padded = np.pad(sketch, ((0, -height % shrink), (0, -width % shrink)), constant_values=255)
-        blocks = padded.reshape(padded.shape[0] // shrink, shrink, padded.shape[1] // shrink, shrink)
-        sketch = blocks.min(axis=(1, 3))
         y = np.minimum(np.arange(sketch.shape[0]) * shrink + shrink // 2, height - 1)
         x = np.minimum(np.arange(sketch.shape[1]) * shrink + shrink // 2, width - 1)
         mask = mask[y[:, None], x]
@@ -187,15 +127,13 @@ def _legend(mask: np.ndarray, part_names: Mapping[int, str]) -> list[tuple[int, 
     total = int(counts[1:].sum())
     present = [int(label) for label in np.nonzero(counts)[0] if label]
     return [
-        (label, " ".join(str(part_names.get(label, f"label {label}")).split()), int(counts[label]) / total)
-        for label in present
+        (label, str(part_names.get(label, f"label {label}")), int(counts[label]) / total) for label in present
     ]
 
 
-def _shorten(text: str, draw: ImageDraw.ImageDraw, font: _Font, width: float = _NAME_WIDTH) -> str:
-    if draw.textlength(text, font=font) <= width:
-        return text
-    fits = bisect_left(
-        range(len(text)), True, key=lambda n: draw.textlength(text[:n] + "…", font=font) > width
-    )
-    return text[: max(0, fits - 1)] + "…"
+def _paint(label: int) -> tuple[int, int, int]:
+    """The colour in which `overlay` shows a label on white paper."""
+    red, green, blue = overlay(np.full((1, 1), 255, np.uint8), np.full((1, 1), label, np.uint8))[
+        0, 0
+    ].tolist()
+    return red, green, blue
