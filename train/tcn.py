@@ -26,7 +26,8 @@ import torch
 
 from sketchfast import atomic
 from sketchfast.data import ZeroShotSplit, load_zero_shot
-from sketchfast.data.class_pairs import Augmentation, ClassPairs, Pixels, augment_pairs, normalize
+from sketchfast.data.class_pairs import Augmentation, ClassPairs, augment_pairs
+from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.metrics import PROTOCOLS
 from sketchfast.metrics.zero_shot import Cutoffs, Row, evaluate_zero_shot, format_rows
 from sketchfast.models.tcn import TCN, TCNConfig

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sketchfast.data.batches_ahead import batches_ahead
+from sketchfast.data.image_motion import motion_grid, thickened
 from sketchfast.data.image_set import ImageSet
+from sketchfast.data.pixels import Pixels, standardize
 from sketchfast.runtime.preprocess import Preprocess
 
 NUM_UNIFORMS = 16  # random numbers in [0, 1) each image of a pair may use
@@ -47,30 +49,6 @@ class Augmentation:
         for name in ("chance", "grey", "thickness"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a chance and must lie in 0..1, got {getattr(self, name)}")
-
-
-class Pixels:
-    """The images of a set at one size: decoded once into memory when they fit, else by threads when asked for."""
-
-    def __init__(
-        self, images: ImageSet, preprocess: Preprocess, memory: int = 4 << 30, threads: int = 8
-    ) -> None:
-        self.images, self.preprocess = images, preprocess
-        size = preprocess.size
-        fits = len(images) * size * size * 3 <= memory
-        self.array = images.resized(size, preprocess) if fits else None
-        self.pool = None if fits else ThreadPoolExecutor(threads, thread_name_prefix="decode")
-
-    def take(self, indices: np.ndarray) -> Tensor:
-        """uint8 [n, S, S, 3]."""
-        if self.array is not None:
-            return torch.from_numpy(self.array[indices])
-        assert self.pool is not None
-        sketch = self.images.modality == "sketch"
-        decoded = self.pool.map(
-            lambda i: self.preprocess.resize_image(self.images.load(int(i)), sketch=sketch), indices
-        )
-        return torch.from_numpy(np.stack(list(decoded)))
 
 
 class ClassPairs:
@@ -123,16 +101,7 @@ class _Epoch:
         return max(len(self.order) // self.pairs.batch_size - self.start_step, 0)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        # One batch is prepared while the previous one is trained on.
-        with ThreadPoolExecutor(1) as ahead:
-            waiting: Future[dict[str, Tensor]] | None = None
-            for step in range(self.start_step, self.start_step + len(self)):
-                following = ahead.submit(self._batch, step)
-                if waiting is not None:
-                    yield waiting.result()
-                waiting = following
-            if waiting is not None:
-                yield waiting.result()
+        return batches_ahead(self._batch, range(self.start_step, self.start_step + len(self)))
 
     def _batch(self, step: int) -> dict[str, Tensor]:
         first = step * self.pairs.batch_size + self.offset
@@ -149,18 +118,6 @@ class _Epoch:
             "label": torch.from_numpy(labels),
             "uniforms": torch.from_numpy(self.uniforms[rows]),
         }
-
-
-def normalize(pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S], channels last in memory: what ``Preprocess.normalize`` computes."""
-    return standardize(pixels.permute(0, 3, 1, 2).float() / 255.0, preprocess)
-
-
-def standardize(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """Values in 0..1, [B, 3, S, S] -> (value - mean) / std."""
-    mean = images.new_tensor(preprocess.mean).view(1, 3, 1, 1)
-    std = images.new_tensor(preprocess.std).view(1, 3, 1, 1)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def augment_pairs(
@@ -195,23 +152,15 @@ def _moved(images: Tensor, how: Augmentation, u: Tensor, padding: str) -> Tensor
     angle = torch.where(chosen(4), between(5, -how.rotation, how.rotation), zero) * (math.pi / 180.0)
     shift_x = torch.where(chosen(6), between(7, -how.shift, how.shift), zero) * 2.0
     shift_y = torch.where(chosen(6), between(8, -how.shift, how.shift), zero) * 2.0
-    # grid_sample asks where each output pixel comes from: the inverse of "flip, scale, rotate, shift".
-    cos, sin = angle.cos(), angle.sin()
-    rows_x = torch.stack([cos / scale_x * flip, sin / scale_x * flip, zero], dim=1)
-    rows_y = torch.stack([-sin / scale_y, cos / scale_y, zero], dim=1)
-    inverse = torch.stack([rows_x, rows_y], dim=1)
-    inverse[:, :, 2] = -(inverse[:, :, :2] @ torch.stack([shift_x, shift_y], dim=1)[:, :, None]).squeeze(2)
-    grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
+    shift = torch.stack([shift_x, shift_y], dim=1)
+    grid = motion_grid(images.shape, flip, scale_x, scale_y, angle, shift)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def _thickened(sketches: Tensor, how: Augmentation, u: Tensor) -> Tensor:
-    """Black ink on white: the minimum of a 3x3 neighbourhood thickens strokes, half-way blends thicken them less."""
     if how.thickness == 0:
         return sketches
-    thick = -F.max_pool2d(-sketches, 3, stride=1, padding=1)
-    amount = torch.where(u[:, 9] < how.thickness, u[:, 10], torch.zeros_like(u[:, 10]))
-    return torch.lerp(sketches, thick, amount[:, None, None, None])
+    return thickened(sketches, torch.where(u[:, 9] < how.thickness, u[:, 10], torch.zeros_like(u[:, 10])))
 
 
 def _recoloured(photos: Tensor, how: Augmentation, u: Tensor) -> Tensor:

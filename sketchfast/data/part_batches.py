@@ -8,12 +8,13 @@ itself does not import this module.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sketchfast.data.batches_ahead import batches_ahead
 from sketchfast.data.part_augment import PartAugmentation, Variant
 from sketchfast.data.part_set import PartSet
 from sketchfast.runtime.preprocess import Preprocess
@@ -110,16 +111,9 @@ class _Steps:
         return max(self.count, 0)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        # One batch is prepared while the previous one is trained on.
-        with ThreadPoolExecutor(self.source.threads) as workers, ThreadPoolExecutor(1) as ahead:
-            waiting: Future[dict[str, Tensor]] | None = None
-            for step in range(self.first, self.first + len(self)):
-                following = ahead.submit(self._batch, step, workers)
-                if waiting is not None:
-                    yield waiting.result()
-                waiting = following
-            if waiting is not None:
-                yield waiting.result()
+        with ThreadPoolExecutor(self.source.threads) as workers:
+            steps = range(self.first, self.first + len(self))
+            yield from batches_ahead(lambda step: self._batch(step, workers), steps)
 
     def _batch(self, step: int, workers: ThreadPoolExecutor) -> dict[str, Tensor]:
         first = step * self.source.batch_size + self.offset

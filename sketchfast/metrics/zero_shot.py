@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sketchfast.data.class_pairs import Pixels, normalize
 from sketchfast.data.image_set import ImageSet
+from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.data.splits import ZeroShotSplit
 from sketchfast.data.synthetic import nearest_pixel_baseline
 from sketchfast.metrics import RetrievalResult, chance_level, evaluate_retrieval, evaluate_scores

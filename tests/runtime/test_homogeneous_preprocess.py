@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from sketchfast import numpy_ops
-from sketchfast.data.class_pairs import Pixels
 from sketchfast.data.image_set import FileImageSet
+from sketchfast.data.pixels import Pixels
 from sketchfast.runtime.preprocess import Preprocess
 
 

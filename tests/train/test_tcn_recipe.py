@@ -18,7 +18,8 @@ import tyro
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
 
-from sketchfast.data.class_pairs import Augmentation, ClassPairs, augment_pairs, normalize
+from sketchfast.data.class_pairs import Augmentation, ClassPairs, augment_pairs
+from sketchfast.data.pixels import normalize
 from sketchfast.models import TCN, load_run
 from sketchfast.runtime.preprocess import Preprocess
 
