@@ -8,10 +8,15 @@ __all__ = [
     "TCN",
     "DeepSSP",
     "DeepSSPConfig",
+    "LandmarkEnsemble",
+    "LandmarkNet",
+    "LandmarkNetConfig",
+    "LandmarkOutput",
     "Parse",
     "SketchParser",
     "TCNConfig",
     "find_checkpoint",
+    "fit_fusion",
     "load_run",
     "weights_sha256",
 ]
@@ -21,6 +26,11 @@ _HOMES = {
     "TCNConfig": "tcn",
     "DeepSSP": "deepssp",
     "DeepSSPConfig": "deepssp",
+    "LandmarkNet": "landmark",
+    "LandmarkNetConfig": "landmark",
+    "LandmarkOutput": "landmark",
+    "LandmarkEnsemble": "landmark_fusion",
+    "fit_fusion": "landmark_fusion",
     "SketchParser": "sketch_parser",
     "Parse": "sketch_parser",
 }
@@ -71,8 +81,11 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     Raises FileNotFoundError naming the folder and what was expected, ValueError for an unknown kind of model.
     """
     from sketchfast.models.deepssp import DeepSSP
+    from sketchfast.models.landmark import LandmarkNet
+    from sketchfast.models.landmark_fusion import LandmarkEnsemble
     from sketchfast.models.tcn import TCN
     from sketchfast.training.checkpoint import load_model
 
-    factories = {"TCN": TCN.from_metadata, "DeepSSP": DeepSSP.from_metadata}
+    models = (TCN, DeepSSP, LandmarkNet, LandmarkEnsemble)
+    factories = {model.__name__: model.from_metadata for model in models}
     return load_model(find_checkpoint(path), factories, device)[0]

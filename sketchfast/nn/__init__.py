@@ -2,6 +2,7 @@
 
 from sketchfast.nn.attention import SpatialAttention
 from sketchfast.nn.discrimination import DiscriminationTerms, discrimination_loss
+from sketchfast.nn.diversity import filter_diversity, response_diversity
 from sketchfast.nn.semantic_metric import METRIC_VARIANTS, SemanticMetric, hardest_example_loss
 from sketchfast.nn.soft_weight_sharing import soft_weight_sharing_loss, weight_pairs
 from sketchfast.nn.soft_weighted_loss import SoftWeightedLoss
@@ -14,8 +15,10 @@ __all__ = [
     "SoftWeightedLoss",
     "SpatialAttention",
     "discrimination_loss",
+    "filter_diversity",
     "hardest_example_loss",
     "median_frequency_weights",
+    "response_diversity",
     "soft_weight_sharing_loss",
     "weight_pairs",
 ]

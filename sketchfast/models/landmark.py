@@ -1,0 +1,311 @@
+"""Landmark-aware network: Zhang et al., Learning Structural Representations via Dynamic Object Landmarks Discovery for
+Sketch Recognition and Retrieval, TIP 2019.
+
+n points spread along the strokes are projected to the last feature map, moved by learned offsets, and the map is read there:
+
+    l_i = floor(p_i h / S)      delta_i = channels 2i, 2i+1 of a 1x1 convolution, read at l_i
+    f = 1/n sum_i x(l_i + delta_i), x bilinear (eq. 1 to 4); logits = FC(f) (eq. 5)
+
+Beside it the category-aware branch: K filters of 3x3 on the same map, whose responses psi tell categories apart
+(``sketchfast.nn.diversity``). The paper rounds up and counts cells from 1, which is floor counted from 0 (D).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sketchfast.models import _landmark_standin as ops
+from sketchfast.models.backbones import BackboneSpec, build_backbone
+from sketchfast.models.landmark_points import (
+    at_cells,
+    check_images,
+    check_landmarks,
+    check_points,
+    contour_points_of,
+    project,
+)
+from sketchfast.runtime.preprocess import Preprocess
+
+
+@dataclass
+class LandmarkNetConfig:
+    """The network; what it is trained with lives in train/landmark.py."""
+
+    backbone: str = "resnet101"
+    weights: str = "imagenet"  # "imagenet", "none" (from scratch) or a local file
+    stem: Literal["imagenet", "small"] = "imagenet"
+    stem_stride: Literal[1, 2] = 2
+    width: float = 1.0
+    landmarks: tuple[int, ...] = (30,)
+    """Numbers of landmarks n; with several, one trunk carries an offset layer and an FC layer for each."""
+    pooling: Literal["landmarks", "global"] = (
+        "landmarks"  # "global": the backbone's own pooling, the baseline
+    )
+    offsets: bool = True
+    class_aware: bool = True
+    num_classes: int = 0
+    freeze_batch_norm: bool = False  # running statistics instead of the batch's, as needed for exact DDP
+    fusion: tuple[float, ...] = ()  # one weight for each n, of sum 1; empty: equal weights
+
+    def backbone_spec(self) -> BackboneSpec:
+        return BackboneSpec(self.backbone, self.weights, self.stem, self.stem_stride, self.width)
+
+
+class LandmarkOutput(NamedTuple):
+    """Of a batch of B images; the lists have one entry for each n, with pooling="global" one and no landmarks."""
+
+    logits: list[Tensor]  # [B, K]
+    features: list[Tensor]  # f, [B, C]
+    landmarks: list[Tensor]  # l, [B, n, 2] (x, y), whole cells as floating numbers
+    offsets: list[Tensor]  # delta, [B, n, 2] in cells; zero without the offset layer
+    valid: Tensor  # bool [B]: False for a blank image; all True where the points were given
+    responses: Tensor | None  # psi, [B, K, h, w]
+    class_logits: Tensor | None  # psi averaged over the map, [B, K]
+
+
+class LandmarkNet(nn.Module):
+    """The network for one n or several. ``class_names`` are in label order; ``preprocess`` travels with the checkpoint.
+
+    Raises ValueError naming the setting for numbers of landmarks that are no whole numbers in 1..4096 or repeat, a number of
+    class names other than num_classes, and fusion weights that do not fit.
+    """
+
+    def __init__(
+        self,
+        config: LandmarkNetConfig,
+        class_names: Sequence[str] | None = None,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        super().__init__()
+        _check_config(config, class_names)
+        # A copy, since set_fusion writes into it.
+        none = config.pooling == "global"
+        self.config = dataclasses.replace(config, landmarks=() if none else tuple(config.landmarks))
+        self.class_names = list(class_names) if class_names is not None else []
+        self.preprocess = preprocess or Preprocess()
+        self.backbone, _ = build_backbone(config.backbone_spec())
+        channels, landmarks = self.backbone.num_channels, self.config.landmarks
+        pooled = self.backbone.num_features if config.pooling == "global" else channels
+        self.classifiers = nn.ModuleList(nn.Linear(pooled, config.num_classes) for _ in landmarks or (0,))
+        moved = landmarks if config.offsets else ()
+        self.offset_layers = nn.ModuleList(nn.Conv2d(channels, 2 * n, kernel_size=1) for n in moved)
+        for parameter in self.offset_layers.parameters():
+            nn.init.zeros_(parameter)  # landmarks start where the contour points are (D)
+        self.category_filters = (  # F_1 to F_K
+            nn.Conv2d(channels, config.num_classes, kernel_size=3, padding=1, bias=False)
+            if config.class_aware
+            else None
+        )
+        self.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> LandmarkNet:
+        """The network of a checkpoint's metadata, before its weights are loaded; pretrained ones are not fetched."""
+        preprocess = metadata.get("preprocess")
+        return cls.from_fields(
+            metadata["config"],
+            metadata.get("class_names") or None,
+            None if preprocess is None else Preprocess.from_dict(preprocess),
+        )
+
+    @classmethod
+    def from_fields(
+        cls, fields: Mapping[str, Any], class_names: Sequence[str] | None, preprocess: Preprocess | None
+    ) -> LandmarkNet:
+        """From a config as JSON gives it back, without fetching pretrained weights."""
+        tuples = {name: tuple(fields[name]) for name in ("landmarks", "fusion")}
+        model = cls(LandmarkNetConfig(**{**fields, **tuples, "weights": "none"}), class_names, preprocess)
+        model.config.weights = fields["weights"]
+        return model
+
+    @property
+    def landmarks(self) -> tuple[int, ...]:
+        """The numbers n, one for each member of the fusion; empty with pooling="global"."""
+        return self.config.landmarks
+
+    def train(self, mode: bool = True) -> LandmarkNet:
+        super().train(mode)
+        if self.config.freeze_batch_norm:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    # -- the network
+
+    @torch.no_grad()
+    def points_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Contour points of normalised images [B, 3, S, S] -> (int32 [B, max n, 2] as (x, y) pixels, valid bool [B]).
+
+        Farthest-point order: the points for a smaller n are the first n of them.
+        """
+        check_images(images)
+        return contour_points_of(images, self.preprocess, max(self.landmarks, default=1))
+
+    def forward(self, images: Tensor, points: Tensor | None = None) -> LandmarkOutput:
+        """Everything the losses and the pictures need, from one pass of the trunk.
+
+        images: normalised pixels [B, 3, S, S]. points: contour points [B, at least max n, 2] as (x, y) in pixels of the
+            input, finite (whole numbers are not checked for it); found in the images when None. Points outside the
+            image are taken to its edge.
+
+        Raises ValueError for other shapes, NaN or infinite points, a backbone that gives no map, and a map of size 0.
+        """
+        check_images(images)
+        if points is not None:
+            check_points(points, images, max(self.landmarks, default=1))
+        features = self._map(images)
+        valid = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        if self.config.pooling == "global":
+            pooled = self.backbone.pool(features)
+            return LandmarkOutput(
+                [self.classifiers[0](pooled)], [pooled], [], [], valid, *self._categories(features)
+            )
+        if points is None:
+            points, valid = self.points_of(images)
+        cells = project(points[:, : max(self.landmarks)], images.shape[-2:], features.shape[-2:])
+        vectors, logits, landmarks, offsets = [], [], [], []
+        for number, n in enumerate(self.landmarks):
+            own = cells[:, :n]
+            where = own.to(torch.float64 if features.dtype == torch.float64 else torch.float32)
+            if self.config.offsets:
+                delta = at_cells(self.offset_layers[number](features), own).to(where.dtype)
+            else:
+                delta = torch.zeros_like(where)
+            f = ops.landmark_pool(features, where + delta)
+            vectors.append(f)
+            logits.append(self.classifiers[number](f))
+            landmarks.append(where)
+            offsets.append(delta)
+        return LandmarkOutput(logits, vectors, landmarks, offsets, valid, *self._categories(features))
+
+    def _map(self, images: Tensor) -> Tensor:
+        too_small = (
+            f"images of {images.shape[-1]}x{images.shape[-2]} pixels are too small for backbone "
+            f"{self.config.backbone!r}: "
+        )
+        try:
+            features = self.backbone.feature_map(images.contiguous(memory_format=torch.channels_last))
+        except RuntimeError as error:  # convolutions and pooling refuse to make an empty map
+            if "too small" in str(error) or "greater than actual input" in str(error):
+                raise ValueError(f"{too_small}{error}") from error
+            raise
+        channels = self.backbone.num_channels
+        if features.ndim != 4 or features.shape[1] != channels:
+            raise ValueError(
+                f"backbone {self.config.backbone!r} gives {list(features.shape)}; landmarks need a feature map "
+                f"[B, {channels}, h, w]: use a convolutional network"
+            )
+        if 0 in features.shape[2:]:
+            raise ValueError(f"{too_small}its feature map is {list(features.shape)}")
+        return features
+
+    def _categories(self, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """psi and its average over the map (D)."""
+        if self.category_filters is None:
+            return None, None
+        psi = self.category_filters(features)
+        return psi, psi.mean(dim=(2, 3))
+
+    # -- recognition and retrieval
+
+    def member_scores(self, images: Tensor, mirrored: bool = True) -> Tensor:
+        """Softmax scores of each n: [B, 3, S, S] -> [B, len(landmarks), K] (one member with pooling="global").
+
+        mirrored: the mean over the image and its mirror image, whose contour points are found anew.
+        """
+        scores = torch.stack([softmax(logits) for logits in self(images).logits], dim=1)
+        return (scores + self.member_scores(images.flip(3), False)) / 2 if mirrored else scores
+
+    def classify(self, images: Tensor, mirrored: bool = True) -> Tensor:
+        """Scores fused over n with ``config.fusion`` (D: the weights apply to softmax scores): [B, K], rows of sum 1."""
+        return fuse(self.member_scores(images, mirrored), self.config.fusion)
+
+    def describe(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> Tensor:
+        """Retrieval descriptor of unit length, compared by cosine: [B, C + h w], or [B, C] without the category-aware branch.
+
+        f for n landmarks (None: the first of ``config.landmarks``) beside f_s, the largest response at each cell over the
+        categories (D). mirrored: the descriptors of an image and its mirror image are added (D).
+        """
+        number = 0 if n is None else member_of(n, self.landmarks)
+        output = self(images)
+        parts = [output.features[number]]
+        if output.responses is not None:
+            parts.append(output.responses.amax(dim=1).flatten(1))
+        descriptor = F.normalize(torch.cat([_at_least_float32(part) for part in parts], dim=1), dim=1)
+        if mirrored:
+            descriptor = F.normalize(descriptor + self.describe(images.flip(3), n, False), dim=1)
+        return descriptor
+
+    def encode_sketch(self, images: Tensor) -> Tensor:
+        """``describe``: sketches and edge maps of photos go through the same network."""
+        return self.describe(images)
+
+    def encode_photo(self, images: Tensor) -> Tensor:
+        """``describe`` of the edge maps of photos."""
+        return self.describe(images)
+
+    def set_fusion(self, weights: Sequence[float], landmarks: Sequence[int]) -> None:
+        """Keep the weights that ``fit_fusion`` found for these n; ValueError when they are another set of n."""
+        self.config.fusion = checked_fusion(weights, landmarks, self.landmarks)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    return _at_least_float32(logits).softmax(dim=1)
+
+
+def fuse(scores: Tensor, weights: Sequence[float]) -> Tensor:
+    """[B, M, K] -> [B, K]; no weights: the mean."""
+    if not weights:
+        return scores.mean(dim=1)
+    return torch.einsum("bmk,m->bk", scores, scores.new_tensor(weights))
+
+
+def member_of(n: int, landmarks: Sequence[int]) -> int:
+    if n not in landmarks:
+        raise ValueError(f"n={n} is not among the numbers of landmarks of this model, {tuple(landmarks)}")
+    return tuple(landmarks).index(n)
+
+
+def checked_fusion(
+    weights: Sequence[float], landmarks: Sequence[int], own: tuple[int, ...]
+) -> tuple[float, ...]:
+    """The weights as a tuple of floats; ValueError for another set of n, and for weights that are no shares of 1."""
+    if tuple(landmarks) != own:
+        raise ValueError(
+            f"a fusion fitted on another set of n: on landmarks {tuple(landmarks)}, this model has {own}"
+        )
+    found = tuple(float(weight) for weight in weights)
+    sane = all(math.isfinite(weight) and weight >= 0 for weight in found)
+    if len(found) != max(1, len(own)) or not sane or abs(sum(found) - 1) > 1e-4:
+        raise ValueError(
+            f"fusion must be {max(1, len(own))} weights of at least 0 with sum 1, one for each n, got {found}"
+        )
+    return found
+
+
+def _check_config(config: LandmarkNetConfig, class_names: Sequence[str] | None) -> None:
+    if config.num_classes < 1:
+        raise ValueError(f"num_classes must be the number of categories, got {config.num_classes}")
+    if class_names is not None and len(class_names) != config.num_classes:
+        raise ValueError(f"class_names has {len(class_names)} names for num_classes={config.num_classes}")
+    if config.pooling not in ("landmarks", "global"):
+        raise ValueError(f"pooling must be 'landmarks' or 'global', got {config.pooling!r}")
+    if config.pooling == "landmarks":
+        check_landmarks(config.landmarks)
+    if config.fusion:
+        landmarks = config.landmarks if config.pooling == "landmarks" else ()
+        checked_fusion(config.fusion, landmarks, landmarks)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
