@@ -70,6 +70,7 @@ class LandmarkOutput(NamedTuple):
     valid: Tensor  # bool [B]: False for a blank image; all True where the points were given
     responses: Tensor | None  # psi, [B, K, h, w]
     class_logits: Tensor | None  # psi averaged over the map, [B, K]
+    map_size: tuple[int, int]  # (h, w)
 
 
 class LandmarkNet(nn.Module):
@@ -209,12 +210,13 @@ class LandmarkNet(nn.Module):
             raise ValueError(f"{too_small}its feature map is {list(features.shape)}")
         return features
 
-    def _categories(self, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """psi and its average over the map (D)."""
+    def _categories(self, features: Tensor) -> tuple[Tensor | None, Tensor | None, tuple[int, int]]:
+        """psi, its average over the map (D), and the map's size."""
+        size = (features.shape[2], features.shape[3])
         if self.category_filters is None:
-            return None, None
+            return None, None, size
         psi = self.category_filters(features)
-        return psi, psi.mean(dim=(2, 3))
+        return psi, psi.mean(dim=(2, 3)), size
 
     # -- recognition and retrieval
 
