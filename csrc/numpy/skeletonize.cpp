@@ -1,6 +1,4 @@
 // numpy faces of skeletonize and homogeneous_transform: argument checks and allocation, then csrc/cpu with the GIL released.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <cstdint>
@@ -8,9 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../cpu/skeletonize.h"
-
-namespace py = pybind11;
+#include "skeletonize.h"
 
 namespace sketchfast::numpy {
 namespace {
@@ -18,25 +14,13 @@ namespace {
 using cpu::SkeletonMethod;
 using cpu::SkeletonPath;
 
-constexpr SkeletonPath kPaths[] = {SkeletonPath::automatic, SkeletonPath::portable, SkeletonPath::avx2,
-                                   SkeletonPath::avx512};
-
 std::vector<std::string> skeletonize_paths() {
   std::vector<std::string> names;
-  for (const SkeletonPath path : kPaths) {
+  for (const SkeletonPath path : kSkeletonPaths) {
     if (path != SkeletonPath::automatic && cpu::skeletonize_path_available(path))
       names.emplace_back(skeletonize_path_name(path));
   }
   return names;
-}
-
-SkeletonPath path_of(const std::string& name) {
-  for (const SkeletonPath path : kPaths) {
-    if (name != skeletonize_path_name(path)) continue;
-    if (!cpu::skeletonize_path_available(path)) throw py::value_error("path: this processor cannot run '" + name + "'");
-    return path;
-  }
-  throw py::value_error("path: expected 'auto', 'portable', 'avx2' or 'avx512', got '" + name + "'");
 }
 
 SkeletonMethod method_of(const std::string& name) {
@@ -44,40 +28,6 @@ SkeletonMethod method_of(const std::string& name) {
   if (name == "thin") return SkeletonMethod::thin;
   if (name == "zhang") return SkeletonMethod::zhang;
   throw py::value_error("method: expected 'skel', 'thin' or 'zhang', got '" + name + "'");
-}
-
-std::string shape_of(const py::array& array) {
-  std::string text = "(";
-  for (py::ssize_t i = 0; i < array.ndim(); ++i) text += (i ? ", " : "") + std::to_string(array.shape(i));
-  return text + (array.ndim() == 1 ? ",)" : ")");
-}
-
-// Contiguous, [H, W] or [N, H, W], uint8 or, where allowed, bool.
-py::array images_of(const py::object& object, bool or_bool) {
-  const char* wanted = or_bool ? "bool or uint8" : "uint8";
-  if (!py::isinstance<py::array>(object)) {
-    throw py::type_error(std::string("images: expected a numpy array of ") + wanted + ", got " +
-                         py::cast<std::string>(py::type::of(object).attr("__name__")));
-  }
-  const auto array = py::reinterpret_borrow<py::array>(object);
-  const bool is_bool = py::isinstance<py::array_t<bool>>(array);
-  if (!py::isinstance<py::array_t<uint8_t>>(array) && !(or_bool && is_bool)) {
-    throw py::type_error(std::string("images: expected dtype ") + wanted + ", got " +
-                         py::cast<std::string>(py::str(array.dtype())));
-  }
-  if (array.ndim() != 2 && array.ndim() != 3) {
-    throw py::value_error("images: expected shape [H, W] or [N, H, W], got " + shape_of(array));
-  }
-  return py::array::ensure(array, py::array::c_style);
-}
-
-struct Batch {
-  int64_t num_images, height, width;
-};
-
-Batch batch_of(const py::array& images) {
-  const py::ssize_t first = images.ndim() - 2;
-  return {first == 0 ? 1 : images.shape(0), images.shape(first), images.shape(first + 1)};
 }
 
 py::array skeletonize(const py::object& images_, const std::string& method_name, std::optional<int64_t> max_iter,
@@ -88,8 +38,8 @@ py::array skeletonize(const py::object& images_, const std::string& method_name,
     throw py::value_error("max_iter: expected at least 1, or None for until nothing changes, got " +
                           std::to_string(*max_iter));
   }
-  const SkeletonPath path = path_of(path_name);
-  const Batch batch = batch_of(images);
+  const SkeletonPath path = skeleton_path_of(path_name);
+  const ImageBatch batch = batch_of(images);
   py::array_t<bool> skeletons(std::vector<py::ssize_t>(images.shape(), images.shape() + images.ndim()));
   const auto* in = static_cast<const uint8_t*>(images.data());
   auto* out = reinterpret_cast<uint8_t*>(skeletons.mutable_data());
@@ -107,8 +57,8 @@ py::array homogeneous_transform(const py::object& images_, int64_t threshold, in
   if (threshold < 0 || threshold > 256) {
     throw py::value_error("threshold: expected 0 to 256, got " + std::to_string(threshold));
   }
-  const SkeletonPath path = path_of(path_name);
-  const Batch batch = batch_of(images);
+  const SkeletonPath path = skeleton_path_of(path_name);
+  const ImageBatch batch = batch_of(images);
   py::array_t<uint8_t> result(std::vector<py::ssize_t>(images.shape(), images.shape() + images.ndim()));
   const auto* in = static_cast<const uint8_t*>(images.data());
   uint8_t* out = result.mutable_data();
