@@ -17,6 +17,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from sketchfast.runtime.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
 RESNETS = {
     "resnet10": (BasicBlock, (1, 1, 1, 1)),  # for training from scratch on little data; no pretrained weights
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
@@ -24,9 +26,9 @@ RESNETS = {
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
-VGGS = {"vgg16": "vgg16_bn", "vgg19": "vgg19_bn"}  # table 3 uses them with batch normalisation
+VGGS = {"vgg16": "vgg16_bn", "vgg19": "vgg19_bn"}  # TCN's table 3 uses them with batch normalisation
 SE_RESNETS = ("se_resnet50", "cse_resnet50")
-BACKBONES: tuple[str, ...] = (*RESNETS, *VGGS, *SE_RESNETS, "timm:<model name>")
+BACKBONES: tuple[str, ...] = (*RESNETS, *VGGS, *SE_RESNETS, "alexnet", "googlenet", "timm:<model name>")
 
 Modality = Literal["sketch", "photo"]
 
@@ -84,8 +86,10 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         backbone, classifier = _resnet(spec)
     elif spec.stem != "imagenet" or spec.width != 1.0:
         raise ValueError(f"stem and width apply to {', '.join(RESNETS)} only, not to {spec.name!r}")
-    elif spec.name in VGGS:
-        backbone, classifier = _vgg(spec)
+    elif spec.name in VGGS or spec.name == "alexnet":
+        backbone, classifier = _up_to_fc7(spec)
+    elif spec.name == "googlenet":
+        backbone, classifier = _googlenet(spec)
     elif spec.name in SE_RESNETS:
         backbone, classifier = _timm("seresnet50", spec)
         if spec.name == "cse_resnet50":
@@ -180,12 +184,31 @@ def dilate_resnet(trunk: nn.Module, output_stride: int, *, stride_in_1x1: bool =
         )
 
 
-def _vgg(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
-    """VGG up to fc7: 4096 features, so that the ImageNet classifier (fc8) factorises as ResNet's does."""
-    net = torchvision.models.get_model(VGGS[spec.name], weights=None)
-    _load_weights(net, spec, VGGS[spec.name])
+def _up_to_fc7(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
+    """VGG or AlexNet up to fc7: 4096 features, so that the ImageNet classifier (fc8) factorises as ResNet's does."""
+    name = VGGS.get(spec.name, spec.name)
+    net = torchvision.models.get_model(name, weights=None)
+    _load_weights(net, spec, name)
     head = nn.Sequential(net.avgpool, nn.Flatten(), *list(net.classifier.children())[:-1])
-    return Backbone(net.features, head, 512, 4096), net.classifier[-1]
+    return Backbone(net.features, head, 256 if name == "alexnet" else 512, 4096), net.classifier[-1]
+
+
+class HalfCentred(nn.Module):
+    """From ImageNet's mean and deviation to 0.5 and 0.5, what torchvision's GoogLeNet weights were trained with."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        return images * (std / 0.5) + (mean - 0.5) / 0.5
+
+
+def _googlenet(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
+    """GoogLeNet without its auxiliary classifiers; from scratch too its input is centred as with pretrained weights."""
+    net = torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=spec.weights == "none")
+    _load_weights(net, spec, spec.name, unused=("aux1.", "aux2."))
+    layers = list(net.named_children())[:-3]  # all but avgpool, dropout and fc
+    trunk = nn.Sequential(OrderedDict([("input", HalfCentred()), *layers]))
+    head = nn.Sequential(net.avgpool, nn.Flatten(), net.dropout)
+    return Backbone(trunk, head, 1024, 1024), net.fc
 
 
 class TimmBackbone(Backbone):
@@ -226,7 +249,8 @@ def _timm(name: str, spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
     return TimmBackbone(net), classifier if isinstance(classifier, nn.Linear) else None
 
 
-def _load_weights(net: nn.Module, spec: BackboneSpec, name: str) -> None:
+def _load_weights(net: nn.Module, spec: BackboneSpec, name: str, unused: tuple[str, ...] = ()) -> None:
+    """unused: how the names of tensors begin that the file may hold and `net` has no place for."""
     if spec.weights == "none":
         return
     if spec.weights == "imagenet":
@@ -237,6 +261,7 @@ def _load_weights(net: nn.Module, spec: BackboneSpec, name: str) -> None:
         )
     else:
         state = read_state_dict(spec.weights)
+    state = {key: value for key, value in state.items() if not key.startswith(unused)} if unused else state
     try:
         net.load_state_dict(state)
     except RuntimeError as error:

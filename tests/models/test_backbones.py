@@ -18,6 +18,7 @@ from sketchfast.models.backbones import BackboneSpec, Teacher, build_backbone, s
         (BackboneSpec("resnet34", "none", stem="small", width=0.25), 128, 4),
         (BackboneSpec("resnet18", "none", stem="small", stem_stride=1, width=0.125), 64, 8),
         (BackboneSpec("timm:test_resnet", "none"), 96, 2),
+        (BackboneSpec("googlenet", "none"), 1024, 2),
     ],
 )
 def test_shapes(spec: BackboneSpec, features: int, map_side: int) -> None:
@@ -29,11 +30,38 @@ def test_shapes(spec: BackboneSpec, features: int, map_side: int) -> None:
     assert classifier is None
 
 
-@pytest.mark.parametrize("name", ["resnet50", "resnet101", "vgg16", "vgg19", "se_resnet50", "cse_resnet50"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "resnet101", "vgg16", "vgg19", "alexnet", "se_resnet50", "cse_resnet50"]
+)
 def test_large_backbones_have_the_features_the_paper_names(name: str) -> None:
     with torch.device("meta"):
         backbone, _ = build_backbone(BackboneSpec(name, "none"))
-        assert backbone(torch.empty(2, 3, 64, 64)).shape == (2, 4096 if name.startswith("vgg") else 2048)
+        assert backbone(torch.empty(2, 3, 64, 64)).shape == (
+            2,
+            4096 if name.startswith(("vgg", "alex")) else 2048,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "side"),
+    [("alexnet", 256, 7), ("vgg16", 512, 8), ("googlenet", 1024, 8), ("resnet34", 512, 8)],
+)
+def test_maps_of_figure_8a(name: str, channels: int, side: int) -> None:
+    with torch.device("meta"):
+        backbone, _ = build_backbone(BackboneSpec(name, "none"))
+        assert backbone.feature_map(torch.empty(1, 3, 256, 256)).shape == (1, channels, side, side)
+    assert backbone.num_channels == channels
+
+
+def test_googlenet_gives_the_logits_of_torchvision(tmp_path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    # As torchvision publishes it: with auxiliary classifiers, and another centring of the input.
+    net = torchvision.models.googlenet(weights=None, transform_input=True, init_weights=True).eval()
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    backbone, classifier = build_backbone(BackboneSpec("googlenet", str(tmp_path / "weights.pth")))
+    images = torch.randn(2, 3, 96, 96)
+    assert classifier is not None
+    torch.testing.assert_close(classifier(backbone.eval()(images)), net(images), atol=1e-5, rtol=1e-4)
 
 
 def test_local_weights_fill_backbone_and_classifier(tmp_path: Path) -> None:
