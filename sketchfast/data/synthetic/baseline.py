@@ -61,12 +61,18 @@ def _ink_box(ink: NDArray[np.float32]) -> tuple[float, float, float, float]:
 def nearest_pixel_baseline(
     split: ZeroShotSplit, size: int = 16, *, centre: bool = True
 ) -> NDArray[np.float32]:
-    """Scores [Q, G], higher = nearer: correlation of blurred sketch ink with blurred photo edges, size x size pixels.
+    """``nearest_pixel_scores`` of the split's queries in its gallery, [Q, G]."""
+    return nearest_pixel_scores(split.query_sketches, split.gallery_photos, size, centre=centre)
+
+
+def nearest_pixel_scores(
+    queries: ImageSet, gallery: ImageSet, size: int = 16, *, centre: bool = True
+) -> NDArray[np.float32]:
+    """Scores [Q, G], higher = nearer: correlation of blurred ink (of a photo: its edges), size x size pixels.
 
     centre: first crop both to where their ink lies (mean +- 2 standard deviations). The mirror image of
     the query is tried too and the better of the two counts. Nothing is trained.
     """
-    queries = _descriptors(split.query_sketches, size, centre)
-    gallery = _descriptors(split.gallery_photos, size, centre)
-    mirrored = queries.reshape(-1, size, size)[:, :, ::-1].reshape(queries.shape)
-    return np.maximum(queries @ gallery.T, mirrored @ gallery.T)
+    found, searched = (_descriptors(images, size, centre) for images in (queries, gallery))
+    mirrored = found.reshape(-1, size, size)[:, :, ::-1].reshape(found.shape)
+    return np.maximum(found @ searched.T, mirrored @ searched.T)

@@ -1,0 +1,37 @@
+"""Several sets of the same classes as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sketchfast.data.image_set import ImageSet
+
+
+class JoinedSet(ImageSet):
+    """The items of several sets, one set after the other; each set keeps its own decoding.
+
+    Raises ValueError when there is no set, or their class names or modalities differ.
+    """
+
+    def __init__(self, sets: Sequence[ImageSet]) -> None:
+        if not sets:
+            raise ValueError("sets must be at least one ImageSet, got none")
+        first = sets[0]
+        for images in sets[1:]:
+            if (images.names, images.modality) != (first.names, first.modality):
+                raise ValueError(
+                    f"sets must have the same class names and modality, got {first.names[:3]}... ({first.modality}) "
+                    f"and {images.names[:3]}... ({images.modality})"
+                )
+        labels = np.concatenate([images.labels for images in sets])
+        super().__init__(first.names, labels, [name for images in sets for name in images.ids], first.modality)
+        self.sets = list(sets)
+        self._starts = np.cumsum([0, *(len(images) for images in sets)])
+
+    def load(self, i: int) -> np.ndarray:
+        if not 0 <= i < len(self):
+            raise IndexError(f"item {i} of {len(self)}")
+        which = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return self.sets[which].load(i - int(self._starts[which]))
