@@ -117,8 +117,38 @@ def homogeneous_transform(
     return _core.homogeneous_transform(images, threshold, threads, path)
 
 
+def contour_points(
+    images: NDArray[np.bool_] | NDArray[np.uint8], n: int, threads: int = 0, path: str = "auto"
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """n roughly uniformly spaced points of each drawing's "skel" centreline, as `sketchfast.ops.contour_points`.
+
+    Farthest-point sampling from the topmost, leftmost pixel: the points for a smaller n are the first ones for a larger.
+
+    Args:
+        images: bool or uint8 [H, W] or [N, H, W], non-zero = stroke, sides of 1 to 32767 pixels; N may be 0.
+        n: 1 to 4096. Where the centreline has fewer pixels, all of them come in order, again and again.
+        threads: 0 for every core; each image is one thread's.
+        path: one of `skeletonize_paths()` to force an instruction set, for tests and measurements; the result is the same.
+
+    Returns:
+        points int32 [N, n, 2] as (x, y) in pixels, pixel centres at integers, and valid bool [N]; [n, 2] and [] of one image.
+        A blank image is not valid, and its points are all (W // 2, H // 2).
+
+    Raises:
+        TypeError: images is no numpy array, or neither bool nor uint8; n is no integer.
+        ValueError: a wrong rank, a side out of 1..32767, n out of 1..4096, an unknown path.
+    """
+    wanted = "n must be an integer 1 to 4096"
+    if isinstance(n, bool):
+        raise TypeError(f"contour_points: {wanted}, found {n!r}")
+    number = _integer("contour_points", wanted, n)
+    if number < 1 or number > 4096:
+        raise ValueError(f"contour_points: {wanted}, found {n}")
+    return _core.contour_points(images, number, threads, path)
+
+
 def skeletonize_paths() -> list[str]:
-    """Names of the instruction sets that this processor can thin images with."""
+    """Names of the instruction sets that this processor can thin images and sample their lines with."""
     return _core.skeletonize_paths()
 
 
