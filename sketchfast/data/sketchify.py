@@ -46,7 +46,7 @@ def sketchify(
         return np.full(parts.shape, 255, np.uint8)
     lines = part_contours(labels)
     grey = photo / 255.0 if photo.ndim == 2 else photo @ (np.array([0.299, 0.587, 0.114]) / 255.0)
-    edges = _canny(grey, inside, sigma, low, high) & ~_grow(lines)
+    edges = canny_edges(grey, sigma, low, high, inside) & ~_grow(lines)
     return np.where(lines | edges, np.uint8(0), np.uint8(255))
 
 
@@ -58,12 +58,15 @@ def part_contours(labels: np.ndarray) -> np.ndarray:
     return result
 
 
-def _canny(grey: np.ndarray, inside: np.ndarray, sigma: float, low: float, high: float) -> np.ndarray:
+def canny_edges(
+    grey: np.ndarray, sigma: float, low: float, high: float, inside: np.ndarray | None = None
+) -> np.ndarray:
+    """bool [H, W]: skimage.feature.canny of grey levels in 0..1, within `inside` if given. ImportError without scikit-image."""
     try:
         from skimage.feature import canny
     except ImportError as error:
         raise ImportError(
-            "sketchify needs scikit-image, which is not installed: pip install sketchfast[train]"
+            "Canny edges need scikit-image, which is not installed: pip install sketchfast[train]"
         ) from error
     # Canny's own mask keeps the object's edge against the ground from answering: the contour draws that.
     result: np.ndarray = canny(grey, sigma=sigma, low_threshold=low, high_threshold=high, mask=inside)

@@ -4,12 +4,12 @@ It needs no download. Everything is a pure function of (seed, category, index, d
 from or written to disk, and no torch is imported. See docs/synthetic.md.
 """
 
-from .baseline import nearest_pixel_baseline
+from .baseline import nearest_pixel_baseline, nearest_pixel_scores
 from .catalogue import CATEGORIES, PART_NAMES, SKETCHPARSE
 from .draw_sketch import TEMPERAMENTS, rasterize
 from .semantics import attributes, semantic_vector
 from .sheet import blind_sheet, sample_sheet
-from .split import DEFAULT_UNSEEN, SyntheticImageSet, zero_shot
+from .split import DEFAULT_UNSEEN, SyntheticImageSet, classification, zero_shot
 from .world import Instance, instance
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "SyntheticImageSet",
     "attributes",
     "blind_sheet",
+    "classification",
     "instance",
     "nearest_pixel_baseline",
+    "nearest_pixel_scores",
     "rasterize",
     "sample_sheet",
     "semantic_vector",

@@ -1,4 +1,4 @@
-"""The synthetic world as image sets and as a zero-shot retrieval task."""
+"""The synthetic world as image sets, as a zero-shot retrieval task and as a classification task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sketchfast.data.classification import ClassificationSplit
+from sketchfast.data.edge_maps import EdgeMaps
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.splits import ZeroShotSplit
 
@@ -22,6 +24,9 @@ DEFAULT_UNSEEN: tuple[str, ...] = (
 TRAINING_DRAWERS = 48
 # Numbered after the training drawers: held-out and query sketches come from hands not trained on.
 OTHER_DRAWERS = 24
+VALIDATION_DRAWERS = 12  # of classification, after the others: they draw neither training nor test sketches
+# First instance of each part of `classification`: a test set stays the same whatever the training set's size.
+_VALIDATION, _TEST, _GALLERY = 100_000, 200_000, 300_000
 
 
 class SyntheticImageSet(ImageSet):
@@ -118,4 +123,64 @@ def zero_shot(
             f"{size} pixels; drawers of held-out and query sketches drew no training sketch",
             f"unseen: {', '.join(unseen)}",
         ],
+    )
+
+
+def classification(
+    seed: int = 0,
+    size: int = 128,
+    train_per_class: int = 64,
+    validation_per_class: int = 16,
+    test_per_class: int = 16,
+    photos_per_class: int = 20,
+    classes: Sequence[str] = CATEGORIES,
+    photos: str | None = None,
+) -> ClassificationSplit:
+    """A classification task; every part has its own instances, and its size changes no other part.
+
+    Validation and test sketches come from drawers that drew no training sketch, nor those of each other.
+    photos: None, or "canny" for edge maps: photos_per_class of further instances to search, and for training the photos of
+    the training instances. ValueError for an unknown category, repeats, one class alone, or a count out of range.
+    """
+    for option, value, least in (
+        ("train_per_class", train_per_class, 1), ("validation_per_class", validation_per_class, 0),
+        ("test_per_class", test_per_class, 1), ("photos_per_class", photos_per_class, 1),
+    ):  # fmt: skip
+        if not least <= value <= _VALIDATION:
+            raise ValueError(f"{option}: expected {least} to {_VALIDATION:,}, found {value}")
+    names = [category(name).name for name in classes]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"classes: expected at least two different categories, found {list(classes)!r}")
+    if photos not in (None, "canny"):
+        raise ValueError(f'photos of the synthetic world must be None or "canny", got {photos!r}')
+    train = _instances(names, 0, train_per_class, seed)
+
+    def sketches(things: list[Instance], first: int, count: int) -> SyntheticImageSet:
+        return SyntheticImageSet(names, things, _drawers(things, first, count), size)
+
+    def edges(things: list[Instance]) -> EdgeMaps | None:
+        return EdgeMaps(SyntheticImageSet(names, things, None, size)) if photos else None
+
+    return ClassificationSplit(
+        name=f"synthetic world, seed {seed}",
+        dataset="synthetic",
+        train=sketches(train, 0, TRAINING_DRAWERS),
+        validation=sketches(
+            _instances(names, _VALIDATION, validation_per_class, seed),
+            TRAINING_DRAWERS + OTHER_DRAWERS,
+            VALIDATION_DRAWERS,
+        ),
+        test=sketches(_instances(names, _TEST, test_per_class, seed), TRAINING_DRAWERS, OTHER_DRAWERS),
+        photos=edges(_instances(names, _GALLERY, photos_per_class, seed)),
+        train_photos=edges(train),
+        seed=seed,
+        settings={
+            "size": size,
+            "train_per_class": train_per_class,
+            "validation_per_class": validation_per_class,
+            "test_per_class": test_per_class,
+            "photos_per_class": photos_per_class,
+        },
+        notes=[f"{size} pixels; drawers of validation and test sketches drew no training sketch"]
+        + (["photos as Canny edges; those to search are of instances not trained on"] if photos else []),
     )
