@@ -15,11 +15,11 @@ from torch import Tensor
 
 from sketchfast.data.part_augment import prepare
 from sketchfast.models.deepssp import DeepSSP
-from sketchfast.runtime.sketches import SketchImage, normalise_ink, read_sketch
+from sketchfast.models.sketch_classifier import SketchClassifier
+from sketchfast.runtime.sketches import AnySketch, ink_of, name_of
 
 #: Gets the sketch, uint8 [H, W], ink dark on white; answers with a category, or (category, score in 0..1).
 Classifier = Callable[[np.ndarray], str | tuple[str, float]]
-_Image = np.ndarray | SketchImage | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,15 @@ class SketchParser:
     """A trained DeepSSP with a way to tell the category, for sketches from anywhere.
 
     model: the network, or the folder of a run or checkpoint. classifier: asked for the category of a sketch when none is
-    given; without one the model's own head decides. The sketch is prepared as in training: stretched to the network's
+    given; without one the model's own head decides. A SketchClassifier, or the folder of its run, answers with the categories
+    that both know (`SketchClassifier.among`: a warning names those that only the parser knows). The sketch is prepared as in training: stretched to the network's
     input, with the homogeneous transformation where the model was trained with it.
     """
 
     def __init__(
         self,
         model: DeepSSP | str | os.PathLike[str],
-        classifier: Classifier | None = None,
+        classifier: Classifier | SketchClassifier | str | os.PathLike[str] | None = None,
         device: str = "cpu",
     ) -> None:
         if isinstance(model, str | os.PathLike):
@@ -69,7 +70,12 @@ class SketchParser:
                     f"{model} holds a {type(loaded).__name__}, expected a DeepSSP, as train/deepssp.py trains it"
                 )
             model = loaded
-        self.model, self.classifier = model.eval(), classifier
+        self.model = model.eval()
+        if isinstance(classifier, str | os.PathLike):
+            classifier = SketchClassifier(classifier, device)
+        if isinstance(classifier, SketchClassifier):
+            classifier = classifier.among(self.categories)
+        self.classifier: Classifier | None = classifier
 
     @property
     def categories(self) -> list[str]:
@@ -82,7 +88,7 @@ class SketchParser:
         return max(256, self.model.preprocess.size)
 
     @torch.inference_mode()
-    def parse(self, image: _Image, category: str | None = None, *, logits: bool = False) -> Parse:
+    def parse(self, image: AnySketch, category: str | None = None, *, logits: bool = False) -> Parse:
         """The parts of one sketch.
 
         image: uint8 [H, W], [H, W, 3] or [H, W, 4] (RGBA) of any size and polarity, a file: a picture (turned
@@ -92,11 +98,11 @@ class SketchParser:
         A sketch without ink gives a mask of background, and a warning. Raises ValueError for a category the model does
         not know (the known ones are listed) and, as TypeError, FileNotFoundError or ValueError, for a bad image.
         """
-        sketch, guessed = _read(image, self.canvas)
+        sketch, guessed = ink_of(image, self.canvas)
         if category is not None:
             self.model.branch_of(category)
         if sketch.min() == 255:
-            warnings.warn(f"{_name(image)} shows no ink: its mask is background", stacklevel=2)
+            warnings.warn(f"{name_of(image)} shows no ink: its mask is background", stacklevel=2)
             names = {0: "background"} if category is None else self.model.labels_of(category)
             mask = np.zeros(sketch.shape, np.uint8)
             return Parse(category, None, mask, names, _count(mask, names), sketch, guessed, blank=True)
@@ -144,33 +150,6 @@ def mask_at(logits: Tensor, labels: dict[int, str], shape: tuple[int, ...]) -> n
     return mask.cpu().numpy()
 
 
-def _read(image: _Image, canvas: int) -> tuple[np.ndarray, str | None]:
-    """The sketch as uint8 [H, W], ink dark on white (all 255 when blank), and what was guessed."""
-    if isinstance(image, str | os.PathLike | SketchImage):
-        read = (
-            image if isinstance(image, SketchImage) else read_sketch(image, canvas=canvas, allow_blank=True)
-        )
-        return np.ascontiguousarray(read.image[:, :, 0]), read.guessed
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-        raise TypeError(f"image must be a path or a numpy array of uint8, got {found}")
-    if 0 in image.shape or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
-        raise ValueError(
-            f"image must have the shape [H, W], [H, W, 3] or [H, W, 4] with H, W >= 1, got {list(image.shape)}"
-        )
-    alpha = image[:, :, 3] if image.ndim == 3 and image.shape[2] == 4 else None
-    if image.ndim == 3:
-        # ITU-R 601 luma, as Pillow's conversion of a file has it.
-        weights = np.array([19595, 38470, 7471], np.uint32)
-        image = ((image[:, :, :3] @ weights + 32768) >> 16).astype(np.uint8)
-    ink, guessed = normalise_ink(image, alpha)
-    return np.full(image.shape, 255, np.uint8) if ink is None else np.ascontiguousarray(ink), guessed
-
-
 def _count(mask: np.ndarray, names: dict[int, str]) -> dict[int, int]:
     counts = np.bincount(mask.reshape(-1), minlength=256)
     return {label: int(counts[label]) for label in names}
-
-
-def _name(image: _Image) -> str:
-    return str(image) if isinstance(image, str | os.PathLike) else "image"

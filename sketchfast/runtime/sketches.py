@@ -19,7 +19,7 @@ import numpy as np
 from sketchfast.runtime import strokes as stroke_files
 from sketchfast.runtime.pictures import eight_bit, open_picture, read_photo, upright
 
-__all__ = ["SketchImage", "normalise_ink", "read_photo", "read_sketch"]
+__all__ = ["AnySketch", "SketchImage", "ink_of", "name_of", "normalise_ink", "read_photo", "read_sketch"]
 
 _BLANK_RANGE = 16  # grey levels; JPEG noise on an empty page stays below
 _CLEAN_GROUND = 245
@@ -32,6 +32,10 @@ class SketchImage:
 
     image: np.ndarray
     guessed: str | None = None
+
+
+#: What a person may hand over as a sketch: a file, what `read_sketch` made of one, or the pixels.
+AnySketch = np.ndarray | SketchImage | str | os.PathLike[str]
 
 
 def read_sketch(
@@ -68,6 +72,37 @@ def _read_raster(path: Path, allow_blank: bool) -> SketchImage:
             raise ValueError(f"{path} is blank: its {grey.shape[1]} x {grey.shape[0]} pixels show no ink")
         ink = np.full_like(grey, 255)
     return SketchImage(np.repeat(ink[:, :, None], 3, axis=2), guessed)
+
+
+def ink_of(image: AnySketch, canvas: int = 256) -> tuple[np.ndarray, str | None]:
+    """The sketch as uint8 [H, W], ink dark on white (all 255 when blank), and what was guessed for it.
+
+    image: a file as `read_sketch` takes it, or uint8 [H, W], [H, W, 3] or [H, W, 4] (RGBA) of any polarity. canvas: side on
+    which strokes are drawn. Raises TypeError or ValueError for another array, and what `read_sketch` raises.
+    """
+    if isinstance(image, str | os.PathLike):
+        image = read_sketch(image, canvas=canvas, allow_blank=True)
+    if isinstance(image, SketchImage):
+        return np.ascontiguousarray(image.image[:, :, 0]), image.guessed
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        raise TypeError(f"image must be a path or a numpy array of uint8, got {found}")
+    if 0 in image.shape or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+        raise ValueError(
+            f"image must have the shape [H, W], [H, W, 3] or [H, W, 4] with H, W >= 1, got {list(image.shape)}"
+        )
+    alpha = image[:, :, 3] if image.ndim == 3 and image.shape[2] == 4 else None
+    if image.ndim == 3:
+        # ITU-R 601 luma, as Pillow's conversion of a file has it.
+        weights = np.array([19595, 38470, 7471], np.uint32)
+        image = ((image[:, :, :3] @ weights + 32768) >> 16).astype(np.uint8)
+    ink, guessed = normalise_ink(image, alpha)
+    return np.full(image.shape, 255, np.uint8) if ink is None else np.ascontiguousarray(ink), guessed
+
+
+def name_of(image: AnySketch) -> str:
+    """What to call it in a message: its path, or "image"."""
+    return str(image) if isinstance(image, str | os.PathLike) else "image"
 
 
 def normalise_ink(grey: np.ndarray, alpha: np.ndarray | None = None) -> tuple[np.ndarray | None, str | None]:
