@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tyro.extras import SubcommandApp
 
@@ -269,12 +269,41 @@ def skeletonize(
 
 
 @app.command
+def classify(
+    sketches: tuple[str, ...],
+    /,
+    *,
+    model: Path | None = None,
+    top: int = 5,
+    out: str | None = None,
+    json: bool = False,
+) -> None:
+    """Name what sketches show: for each the best names with scores, and a picture of the landmarks it was read at.
+
+    Exit code 1 if any of several failed.
+
+    Args:
+        sketches: PNG or JPEG of any size and polarity, SVG, QuickDraw ndjson (all its drawings; `file.ndjson:7` takes
+            drawing 7, counted from 0), or folders of these.
+        model: run folder of train/landmark.py; runs/landmark-demo by default, where it is there.
+        top: names wanted for each sketch.
+        out: .png file for one sketch, else a folder; <sketch name>-landmarks.png in the current folder by default.
+        json: print one JSON object a line for each sketch instead of text.
+    """
+    from sketchfast.sketch_commands import classify_sketches
+
+    if not classify_sketches(sketches, model, top, out, json=json):
+        raise SystemExit(1)
+
+
+@app.command
 def parse(
     sketches: tuple[str, ...],
     /,
     *,
     model: Path | None = None,
     category: str | None = None,
+    classifier: Path | None = None,
     out: str | None = None,
     mask: bool = False,
     json: bool = False,
@@ -286,106 +315,15 @@ def parse(
             drawing 7, counted from 0), or folders of these.
         model: run folder of train/deepssp.py; runs/deepssp-demo by default, where it is there.
         category: what the sketches show; guessed from each by default.
+        classifier: run folder of train/landmark.py: its network guesses the category, instead of the parser's own head.
         out: .png file for one sketch, else a folder; <sketch name>-parts.png in the current folder by default.
         mask: also write <sketch name>-mask.png, 8-bit grey, 0 background and k the k-th part, of the sketch's size (upright).
         json: print one JSON object a line for each sketch instead of text.
     """
-    from rich.console import Console
-    from rich.progress import Progress
+    from sketchfast.sketch_commands import parse_sketches
 
-    from sketchfast.models.parse_files import parse_jobs
-
-    jobs = parse_jobs(sketches, out, mask)  # says what is wrong before the model is loaded
-    parser = _sketch_parser(model)
-    if category is not None:
-        parser.model.branch_of(category)
-    console = Console(stderr=True)
-    bar = Progress(
-        console=console,
-        disable=len(jobs) == 1 or not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # else the bar's console would swallow what goes into a pipe or file
-    )
-    failed = 0
-    with bar:
-        for job in bar.track(jobs, description="parsing"):
-            failed += not _parse_one(parser, job, category, alone=len(jobs) == 1, json=json)
-    if not json and failed < len(jobs):
-        print("shares are of the coloured area, all that is not background")
-    if failed:
-        print(f"sketchfast: {failed} of {len(jobs)} sketches could not be parsed", file=sys.stderr)
+    if not parse_sketches(sketches, model, category, classifier, out, mask=mask, json=json):
         raise SystemExit(1)
-
-
-def _parse_one(parser: Any, job: Any, category: str | None, *, alone: bool, json: bool) -> bool:
-    """Parse one sketch, write its files and print what was found; False when it failed and was told so."""
-    import warnings
-    from json import dumps
-
-    from sketchfast.runtime.part_picture import part_picture, share_text, write_mask
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a blank sketch is told below
-            found = parser.parse(job.sketch.read(parser.canvas), category)
-        percent = "" if found.score is None else f", {found.score:.0%} sure"
-        answer = f"{found.category or 'blank'}{percent}"
-        job.picture.parent.mkdir(parents=True, exist_ok=True)
-        part_picture(
-            found.sketch,
-            found.mask,
-            found.part_names,
-            job.picture,
-            title=f"{Path(job.sketch.name).name}: {answer}",
-        )
-        if job.mask is not None:
-            write_mask(found.mask, job.mask)
-    except (ValueError, TypeError, OSError) as error:
-        if alone:
-            raise
-        message = str(error) if job.sketch.name in str(error) else f"{job.sketch.name}: {error}"
-        print(f"sketchfast: {message}", file=sys.stderr)
-        return False
-    if json:
-        parts = [
-            {"label": label, "name": found.part_names[label], "pixels": count}
-            for label, count in found.pixels.items()
-        ]
-        record = {
-            "sketch": job.sketch.name,
-            "category": found.category,
-            "score": found.score,
-            "blank": found.blank,
-        }
-        record |= {"guessed": found.guessed, "size": list(found.mask.shape), "parts": parts}
-        record |= {"picture": str(job.picture), "mask": None if job.mask is None else str(job.mask)}
-        print(dumps(record))
-        return True
-    if found.blank:
-        print(f"sketchfast: {job.sketch.name} shows no ink: its mask is background", file=sys.stderr)
-    print(f"{job.shown}: {answer}" + (f" (guessed: {found.guessed})" if found.guessed else ""))
-    if found.score is not None and found.score < 0.5:
-        print("  unsure: say --category NAME if it is something else")
-    drawn = sum(count for label, count in found.pixels.items() if label)
-    for label, count in found.pixels.items():
-        if label and count:
-            print(
-                f"  {label:>3}  {found.part_names[label]:<16} {share_text(count / drawn):>7}  {count} pixels"
-            )
-    print(f"  picture: {job.picture}" + ("" if job.mask is None else f", mask: {job.mask}"))
-    return True
-
-
-def _sketch_parser(model: Path | None) -> Any:
-    """The parser of a run, or of the demo's. FileNotFoundError tells how to train one."""
-    from sketchfast.models.sketch_parser import SketchParser
-
-    demo = Path("runs/deepssp-demo")
-    if model is None and not demo.is_dir():
-        raise FileNotFoundError(
-            f"no model: {demo} is not here. Train one with `python train/deepssp.py` in the repository, "
-            "or name a run folder with --model RUN"
-        )
-    return SketchParser(model or demo)
 
 
 def _export_of(model: Path) -> Path:

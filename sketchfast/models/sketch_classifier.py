@@ -98,7 +98,7 @@ class SketchClassifier:
             raise ValueError("categories must name at least one, got none")
         keys = [matching_key(name) for name in self.model.class_names]
         answers = np.array([[key == matching_key(name) for name in wanted] for key in keys], np.float64)
-        unknown = [name for name, known in zip(wanted, answers.any(axis=0)) if not known]
+        unknown = [name for name, known in zip(wanted, answers.max(axis=0)) if not known]
         if len(unknown) == len(wanted):
             known_names = ", ".join(self.model.class_names)
             raise ValueError(f"the classifier knows none of {', '.join(wanted)}; it knows {known_names}")
@@ -146,7 +146,7 @@ class SketchClassifier:
         found = self.model.classify(self._batch(sketch))[0].double().cpu().numpy() @ self._answers
         total = found.sum()
         if total == 0:  # the network is certain that it is something else: nothing tells the known ones apart
-            known = self._answers.any(axis=0)
+            known = self._answers.max(axis=0)
             return known / known.sum()
         return found / total
 

@@ -51,8 +51,8 @@ class SketchParser:
 
     model: the network, or the folder of a run or checkpoint. classifier: asked for the category of a sketch when none is
     given; without one the model's own head decides. A SketchClassifier, or the folder of its run, answers with the categories
-    that both know (`SketchClassifier.among`: a warning names those that only the parser knows). The sketch is prepared as in training: stretched to the network's
-    input, with the homogeneous transformation where the model was trained with it.
+    that both know (`SketchClassifier.among`: a warning names those that only the parser knows). The sketch is prepared as in
+    training: stretched to the network's input, with the homogeneous transformation where the model was trained with it.
     """
 
     def __init__(

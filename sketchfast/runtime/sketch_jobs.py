@@ -1,13 +1,12 @@
-"""Parsing many sketch files: which files a command line means, and what the pictures of each are called."""
+"""Commands on many sketch files: which files a command line means, and what the pictures of each are called."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sketchfast.runtime.part_picture import check_part_picture_path
 from sketchfast.runtime.sketch_files import (
     SKETCH_EXTENSIONS,
     SketchFile,
@@ -17,11 +16,11 @@ from sketchfast.runtime.sketch_files import (
 )
 from sketchfast.runtime.strokes import split_index
 
-_PICTURE, _MASK = "-parts.png", "-mask.png"
+PARTS, MASK, LANDMARKS = "-parts.png", "-mask.png", "-landmarks.png"  # ends of the names of what we write
 
 
 @dataclass(frozen=True)
-class ParseJob:
+class SketchJob:
     """A sketch to read and the files to write; ``mask`` None where none is wanted.
 
     shown: what to call it in text: its file name, or its whole name where several sketches of the call share that.
@@ -33,13 +32,21 @@ class ParseJob:
     shown: str
 
 
-def parse_jobs(sketches: Sequence[str], out: str | None, masks: bool) -> list[ParseJob]:
+def sketch_jobs(
+    sketches: Sequence[str],
+    out: str | None,
+    picture: str,
+    check: Callable[[Path], None],
+    *,
+    masks: bool = False,
+) -> list[SketchJob]:
     """One job for each sketch; folders stand for the sketches below them, ndjson files for all their drawings.
 
     out: a .png file for a single sketch, else a folder (made when needed, the current one by default; one with a slash at
-    its end is a folder whatever its name), in which the pictures of a folder keep its sub-folders. A sketch.png gives
-    sketch-parts.png and sketch-mask.png, drawing 7 of file.ndjson file-7-parts.png; names that would meet get the sketch's
-    extension, then a number. Pictures that this command wrote, and names that start with a dot, are no sketches.
+    its end is a folder whatever its name), in which the pictures of a folder keep its sub-folders. picture: the end of the
+    pictures' names; with "-parts.png" a sketch.png gives sketch-parts.png (and sketch-mask.png with masks), drawing 7 of
+    file.ndjson file-7-parts.png; names that would meet get the sketch's extension, then a number. Pictures with names as
+    ours, and names that start with a dot, are no sketches of a folder. check: raises where a file is not ours to write.
 
     Raises FileNotFoundError, or ValueError for a folder without sketches, one file for several sketches, or an output that
     is named as another kind of picture; OSError where nothing can be written, FileExistsError where a file is in the way.
@@ -48,22 +55,22 @@ def parse_jobs(sketches: Sequence[str], out: str | None, masks: bool) -> list[Pa
     for item in sketches:
         below = list(sketches_of(item))
         if Path(item).is_dir():
-            below = [one for one in below if not one.place.name.endswith((_PICTURE, _MASK))]
+            below = [one for one in below if not one.place.name.endswith((PARTS, MASK, LANDMARKS))]
             if not below:
                 looked_for = ", ".join(sorted(SKETCH_EXTENSIONS))
                 raise ValueError(f"{item}: no sketch in it (looked for {looked_for})")
         found += below
     if not found:
         raise ValueError("no sketch given: name at least one file or folder")
-    jobs = _jobs(found, out, masks)
+    jobs = _jobs(found, out, picture, masks)
     files = [file for job in jobs for file in (job.picture, job.mask) if file is not None]
     for file in files:
-        check_part_picture_path(file)
+        check(file)
     check_writable(files)
     return jobs
 
 
-def _jobs(found: list[SketchFile], out: str | None, masks: bool) -> list[ParseJob]:
+def _jobs(found: list[SketchFile], out: str | None, picture: str, masks: bool) -> list[SketchJob]:
     folder = Path(out or "")
     if out is not None and named_as_file(out):
         if len(found) > 1:
@@ -73,11 +80,11 @@ def _jobs(found: list[SketchFile], out: str | None, masks: bool) -> list[ParseJo
         if folder.suffix.lower() != ".png":
             what = "is a file that is no .png" if folder.exists() else "is the name of a file that is no .png"
             raise ValueError(f"--out {out} {what}, expected a folder or a .png file")
-        stem = folder.with_name(folder.stem.removesuffix(_PICTURE[: -len(".png")]))
-        return [ParseJob(found[0], folder, Path(f"{stem}{_MASK}") if masks else None, _file_name(found[0]))]
+        stem = folder.with_name(folder.stem.removesuffix(picture[: -len(".png")]))
+        return [SketchJob(found[0], folder, Path(f"{stem}{MASK}") if masks else None, _file_name(found[0]))]
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"--out {out} is a file that is no .png, expected a folder or a .png file")
-    jobs: list[ParseJob] = []
+    jobs: list[SketchJob] = []
     taken: set[Path] = set()
     places = Counter(one.place.with_suffix("") for one in found)
     shown = [_file_name(one) for one in found]
@@ -89,9 +96,9 @@ def _jobs(found: list[SketchFile], out: str | None, masks: bool) -> list[ParseJo
         while unique in taken:
             unique, number = stem.with_name(f"{stem.name}-{number}"), number + 1
         taken.add(unique)
-        mask = folder / f"{unique}{_MASK}" if masks else None
+        mask = folder / f"{unique}{MASK}" if masks else None
         name = short if shared[short] == 1 else one.name
-        jobs.append(ParseJob(one, folder / f"{unique}{_PICTURE}", mask, name))
+        jobs.append(SketchJob(one, folder / f"{unique}{picture}", mask, name))
     return jobs
 
 
