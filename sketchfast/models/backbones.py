@@ -261,7 +261,7 @@ def _load_weights(net: nn.Module, spec: BackboneSpec, name: str, unused: tuple[s
         )
     else:
         state = read_state_dict(spec.weights)
-    state = {key: value for key, value in state.items() if not key.startswith(unused)} if unused else state
+    state = {key: value for key, value in state.items() if not key.startswith(unused)}
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
