@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sketchfast.models import _landmark_standin as ops
+from sketchfast import ops
 from sketchfast.models.backbones import BackboneSpec, build_backbone
 from sketchfast.models.landmark_points import (
     at_cells,

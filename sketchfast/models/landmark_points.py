@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sketchfast.models import _landmark_standin as ops
+from sketchfast import ops
 from sketchfast.runtime.preprocess import INK_BELOW, Preprocess
 
 MAX_LANDMARKS = 4096  # what contour_points accepts

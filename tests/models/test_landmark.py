@@ -308,5 +308,5 @@ def test_backbones_without_a_usable_map(monkeypatch: pytest.MonkeyPatch) -> None
             model(images)
     monkeypatch.undo()
     model.backbone.trunk = nn.Sequential(*(nn.MaxPool2d(2) for _ in range(7)))
-    with pytest.raises(ValueError, match="64x64 pixels are too small for backbone 'resnet10'.*Output size"):
+    with pytest.raises(ValueError, match=r"64x64 pixels are too small for backbone 'resnet10'.*Output size"):
         model(images)
