@@ -139,6 +139,56 @@ def skeletonize() -> str:
     return "\n\n".join(parts)
 
 
+def contour_points() -> str:
+    parts = []
+    for result in results("contour_points"):
+        timed = [row for row in result["rows"] if row["op"] == "contour_points"]
+        spaced = [row for row in result["rows"] if row["op"] == "spacing"]
+        first = timed[0]
+        pieces = list(first["parts_us"])
+        head = ("drawings", "pixels", "n", "us", *(f"{piece} us" for piece in pieces), "images/s")
+        head += (f"images/s, {first['threads']} threads", *(f"{name} / ours" for name in first["times"]))
+        parts.append(
+            markdown(
+                head,
+                (
+                    (
+                        f"{row['images']} of {row['case']}" if row["case"] == first["case"] else row["case"],
+                        *(row[key] for key in ("pixels", "n")),
+                        f"**{row['us']:.1f}**",
+                        *(f"{row['parts_us'][piece]:.1f}" for piece in pieces),
+                        f"{row['per_second']:,}",
+                        f"{row['per_second_all_threads']:,}",
+                        *(f"{x:.0f}x" for x in row["times"].values()),
+                    )
+                    for row in timed
+                ),
+            )
+            + "\n\nSpacing in pixels, each time beside that of n random pixels of the same centreline:\n\n"
+            + markdown(
+                ("n", "sketches", "smallest gap", "variation of the gaps", "farthest pixel from a point"),
+                (
+                    (
+                        row["n"],
+                        row["images"],
+                        *(
+                            f"**{row['ours'][key]:{form}}**, {row['random'][key]:{form}}"
+                            for key, form in (
+                                ("smallest_gap", ".1f"),
+                                ("gap_variation", ".2f"),
+                                ("farthest_pixel", ".1f"),
+                            )
+                        ),
+                    )
+                    for row in spaced
+                ),
+            )
+            + f"\n\nBatches, one thread unless said, path `{result['path_used']}`; pixels are those of an average centreline. "
+            f"{provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
 def soft_weighted_loss() -> str:
     parts = []
     for result in results("soft_weighted_loss"):
@@ -360,15 +410,103 @@ def spg() -> str:
     return "\n\n".join(parts)
 
 
+def _percent(row: dict[str, Any], k: str = "1") -> str:
+    low, high = row["intervals"][k]
+    return f"{100 * row['accuracy'][k]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _landmark_origin(result: dict[str, Any], runs: Rows) -> str:
+    """Where the numbers of the runs are from; they share epochs and commit."""
+    seeds = ", ".join(map(str, sorted({run["seed"] for run in runs})))
+    return (
+        f"Accuracy in %, [95 % bootstrap interval over sketches]; seeds {seeds} of training, the same data; a row with fewer "
+        f"values has that many runs. {runs[0]['epochs']} epochs, {runs[0]['processor']}, torch {result['versions']['torch']}, "
+        f"commit {_short(runs[0]['commit'])}, {result['date']}."
+    )
+
+
+def landmark_variants() -> str:
+    parts = []
+    for result in results("landmark-variants"):
+        lines, runs = [], result["runs"]
+        for arm in dict.fromkeys(run["arm"] for run in runs):
+            own = sorted((run for run in runs if run["arm"] == arm), key=lambda run: run["seed"])
+            tested = [run["rows"][0] for run in own]  # the network; then what needs no learning
+            top1, top5 = (mean(100 * row["accuracy"][k] for row in tested) for k in ("1", "5"))
+            average = mean(100 * row["mAP"] for row in tested)
+            each = "; ".join(map(_percent, tested))
+            lines.append((arm, f"**{top1:.1f}**", each, f"{top5:.1f}", f"{average:.1f}"))
+        floor = runs[0]["rows"][-1]
+        lines.append((floor["method"], f"{100 * floor['accuracy']['1']:.1f}", _percent(floor),
+                      f"{100 * floor['accuracy']['5']:.1f}", f"{100 * floor['mAP']:.1f}"))  # fmt: skip
+        head = ("variant", "accuracy, mean of seeds", "each seed", "accuracy@5, mean", "mAP, mean")
+        table = markdown(head, lines)
+        parts.append(f"```\n{runs[0]['data']}\n```\n\n{table}\n\n{_landmark_origin(result, runs)}")
+    return "\n\n".join(parts)
+
+
+def landmark_real() -> str:
+    parts = []
+    for result in results("landmark-real"):
+        for arm in dict.fromkeys(run["arm"] for run in result["runs"]):
+            runs = sorted((r for r in result["runs"] if r["arm"] == arm), key=lambda run: run["seed"])
+            lines = []
+            for first in runs[0]["rows"]:
+                same = [row for run in runs for row in run["rows"]
+                        if (row["data"], row["method"]) == (first["data"], first["method"])]  # fmt: skip
+                same = same[:1] if first["method"] == "nearest pixel" else same  # learns nothing
+                average = mean(100 * row["accuracy"]["1"] for row in same)
+                lines.append((f"{first['data']} ({first['count']:,})", first["method"], f"**{average:.1f}**",
+                              "; ".join(map(_percent, same)), f"{mean(100 * r['mAP'] for r in same):.1f}"))  # fmt: skip
+            gains = [
+                "{:+.1f} [{:+.1f}, {:+.1f}] (n = {})".format(
+                    *(100 * x for x in (f["gain"], *f["interval"])), f["best"]
+                )
+                for run in runs
+                if (f := run["fusion"])
+            ]
+            text = f"`{arm}`:\n\n```\n{runs[0]['data']}\n```\n\n"
+            text += markdown(
+                ("sketches", "method", "accuracy, mean of seeds", "each seed", "mAP, mean"), lines
+            )
+            if gains:
+                text += f"\n\nFused - the n that is best on validation, paired: {'; '.join(gains)}."
+            text += f"\n\n{_landmark_origin(result, runs)}" + _photo_search(runs)
+            parts.append(text)
+    return "\n\n".join(parts)
+
+
+def _photo_search(runs: Rows) -> str:
+    found = [row for row in runs[0]["retrieval"] if row["protocol"] == "sklearn"]
+    if not found:
+        return ""
+    lines = []
+    for first in found:
+        rows = [row for run in runs for row in run["retrieval"]
+                if all(row[key] == first[key] for key in ("method", "code", "protocol"))]  # fmt: skip
+        rows = rows[:1] if first["method"] == "chance" else rows
+        cells = []
+        for name in ("Prec@1", "mAP@all"):
+            each = [f"{row['values'][name]:.3f}" + (" [{:.3f}, {:.3f}]".format(*row["intervals"][name])
+                    if name in row["intervals"] else "") for row in rows]  # fmt: skip
+            cells += [f"**{mean(row['values'][name] for row in rows):.3f}**", "; ".join(each)]
+        lines.append((first["method"], first["code"], *cells))
+    head = ("method", "descriptor", "top-1, mean", "each seed", "mAP@all, mean", "each seed")
+    return "\n\nRetrieval of photos, protocol `sklearn`:\n\n" + markdown(head, lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "parsing": parsing,
     "spg": spg,
     "soft_weighted_loss": soft_weighted_loss,
     "hamming": hamming,
     "skeletonize": skeletonize,
+    "contour_points": contour_points,
     "retrieval": retrieval,
     "sharing": sharing,
     "ablation": ablation,
+    "landmark-variants": landmark_variants,
+    "landmark-real": landmark_real,
 }
 
 

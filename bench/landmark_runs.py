@@ -1,0 +1,161 @@
+"""Landmark networks side by side: the paper's variants on synthetic drawings, and the small configs on real ones.
+
+    python bench/landmark_runs.py variants                   # six variants, three seeds, synthetic
+    python bench/landmark_runs.py real --root DIR            # DIR: holds Sketchy/, SPG/, QuickDraw/ (docs/data.md)
+    python bench/landmark_runs.py variants --collect         # only gather what finished runs have left
+
+`variants`: the config `ablation` of train/landmark.py, one network a run. `real`: the configs `demo`, `spg-small` and
+`sketchy-small` (networks for several n, their fusion, the same backbone with global pooling), the latter two also on
+QuickDraw's drawings of the classes they share.
+
+A run that has finished is not repeated and one that was interrupted is continued, so the command may be stopped and
+started again. Writes bench/results/landmark-{variants,real}--<device>.json, which `python bench/tables.py` puts into
+train/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sketchfast import __version__, atomic
+
+HERE = Path(__file__).resolve().parent
+VARIANTS = (
+    *("resnet", "only-landmarks", "landmarks+offset", "landmarks+diversity", "landmarks+offset+class-aware"),
+    "full",
+)
+REAL = {"demo": None, "spg-small": "SPG", "sketchy-small": "Sketchy"}  # config -> folder of its data
+
+
+KEPT = ("data", "method", "count", "accuracy", "intervals", "mAP")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", choices=("variants", "real"))
+    parser.add_argument("--root", help="folder of the real data sets, for `real`")
+    parser.add_argument("--arms", nargs="+", help="only these variants or configs")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--runs", default="runs/landmark-bench", help="folder of the run folders")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each"
+    )
+    parser.add_argument("--device", default="cpu", help="name of the device in the result's file name")
+    parser.add_argument("--collect", action="store_true", help="train nothing")
+    options = parser.parse_args()
+    known = VARIANTS if options.experiment == "variants" else tuple(REAL)
+    if options.arms is None:
+        options.arms = list(known)
+    if unknown := set(options.arms) - set(known):
+        parser.error(f"--arms: expected {', '.join(known)}; found {', '.join(sorted(unknown))}")
+    if options.experiment == "real" and options.root is None and not options.collect:
+        parser.error("real needs --root DIR, the folder of the real data sets")
+    return options
+
+
+def run_folder(options: argparse.Namespace, arm: str, seed: int) -> Path:
+    return Path(options.runs) / f"{arm}-{seed}"
+
+
+def settings(options: argparse.Namespace, arm: str) -> list[str]:
+    if options.experiment == "variants":
+        return ["ablation", "--variant", arm]
+    if REAL[arm] is None:
+        return [arm]
+    root = Path(options.root)
+    cross = ["--evaluation.cross", "quickdraw", "--evaluation.cross-root", str(root / "QuickDraw")]
+    return [arm, "--data.root", str(root / str(REAL[arm])), *cross]
+
+
+def train(options: argparse.Namespace, arm: str, seed: int) -> None:
+    folder = run_folder(options, arm, seed)
+    if (folder / "results.json").exists():
+        return
+    command = [sys.executable, str(HERE.parent / "train" / "landmark.py"), *settings(options, arm)]
+    command += ["--loop.seed", str(seed), "--loop.threads", "1", "--loop.out", str(folder), "--loop.resume"]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with open(folder.with_suffix(".log"), "a") as log:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+    verdict = "done" if done.returncode == 0 else f"FAILED, see {folder.with_suffix('.log')}"
+    print(f"{folder.name:<32} {(time.monotonic() - started) / 60:5.1f} min  {verdict}", flush=True)
+
+
+def read_run(folder: Path, arm: str, seed: int) -> dict[str, Any]:
+    """A run's results without the values of single classes, and what it takes to judge them."""
+    results = json.loads((folder / "results.json").read_text())
+    own = (
+        folder
+        if (folder / "config.json").exists()
+        else next(iter(sorted(folder.glob("n*/config.json")))).parent
+    )
+    launch = json.loads((own / "versions.json").read_text())["launches"][0]
+    config = json.loads((own / "config.json").read_text())
+    return {
+        "arm": arm,
+        "seed": seed,
+        "data": results["data"],
+        "commit": launch["git_commit"],
+        "processor": launch["hardware"]["cpu"],
+        "epochs": config["loop"]["epochs"],
+        "fusion": results["fusion"],
+        "rows": [{key: row[key] for key in KEPT} for row in results["rows"]],
+        "retrieval": results["retrieval"],
+    }
+
+
+def collect(options: argparse.Namespace) -> dict[str, Any]:
+    runs, missing = [], []
+    for arm in options.arms:
+        for seed in options.seeds:
+            folder = run_folder(options, arm, seed)
+            if (folder / "results.json").exists():
+                runs.append(read_run(folder, arm, seed))
+            else:
+                missing.append(folder.name)
+    for arm in options.arms:
+        origins = {(run["commit"], run["epochs"]) for run in runs if run["arm"] == arm}
+        if len(origins) > 1:
+            raise SystemExit(
+                f"{options.runs}: runs of different commits or lengths, train them anew: {sorted(origins)}"
+            )
+    return {
+        "what": f"train/landmark.py, {options.experiment}: from scratch, small; not comparable with published results",
+        "missing": missing,
+        "versions": {"sketchfast": __version__, "torch": version("torch")},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "runs": runs,
+    }
+
+
+def main() -> int:
+    options = arguments()
+    if not options.collect:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            jobs = [pool.submit(train, options, arm, seed) for seed in options.seeds for arm in options.arms]
+            for job in jobs:
+                job.result()
+    result = collect(options)
+    path = HERE / "results" / f"landmark-{options.experiment}--{options.device}.json"
+    path.parent.mkdir(exist_ok=True)
+    atomic.write_json(path, result)
+    missing = f"; missing {', '.join(result['missing'])}" if result["missing"] else ""
+    print(f"{len(result['runs'])} runs in {path}{missing}")
+    return 1 if result["missing"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
