@@ -26,7 +26,9 @@ class JoinedSet(ImageSet):
                     f"and {images.names[:3]}... ({images.modality})"
                 )
         labels = np.concatenate([images.labels for images in sets])
-        super().__init__(first.names, labels, [name for images in sets for name in images.ids], first.modality)
+        super().__init__(
+            first.names, labels, [name for images in sets for name in images.ids], first.modality
+        )
         self.sets = list(sets)
         self._starts = np.cumsum([0, *(len(images) for images in sets)])
 
