@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "../math/soft_weighted_loss.h"
+#include "arithmetic.h"
 
 namespace sketchfast::cuda {
 
@@ -33,16 +34,6 @@ struct LossRule {
   int64_t ignore_index;
   int64_t background;  // -1: there is none
   bool soft;           // false: lambda is one-hot everywhere
-};
-
-// What logits and gradient of a type are computed in.
-template <class T>
-struct Arithmetic {
-  using type = float;
-};
-template <>
-struct Arithmetic<double> {
-  using type = double;
 };
 
 // What may be tuned for a device; it touches the result by the order of sums in double alone. (Defaults derived for an

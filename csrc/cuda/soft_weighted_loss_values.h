@@ -1,44 +1,15 @@
-// Values in memory and in registers, and sums over a block, for the kernels of soft_weighted_loss*.cu.
+// Exponentials, counts and sums over a block for the kernels of soft_weighted_loss*.cu.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <cstring>
 
 #include "launch.h"
 #include "soft_weighted_loss.h"
+#include "values.h"
 
 namespace sketchfast::cuda {
-
-constexpr int kVectorBytes = 16;
-
-// V neighbouring values, moved as one word of up to 16 bytes.
-template <class T, int V>
-struct alignas(sizeof(T) * V) Pack {
-  T values[V];
-};
-
-__device__ __forceinline__ float widened(float value) { return value; }
-__device__ __forceinline__ double widened(double value) { return value; }
-__device__ __forceinline__ float widened(Float16Bits value) { return __half2float(__ushort_as_half(value.raw)); }
-__device__ __forceinline__ float widened(BFloat16Bits value) {
-  return __bfloat162float(__ushort_as_bfloat16(value.raw));
-}
-
-// To the nearest, ties to even.
-template <class T>
-__device__ __forceinline__ T narrowed(typename Arithmetic<T>::type value) {
-  if constexpr (sizeof(T) > 2) {
-    return value;
-  } else if constexpr (std::is_same_v<T, Float16Bits>) {
-    return {__half_as_ushort(__float2half_rn(value))};
-  } else {
-    return {__bfloat16_as_ushort(__float2bfloat16_rn(value))};
-  }
-}
 
 // e^x for x <= 0: there the fast form loses no more than 1e-7 of the largest term.
 __device__ __forceinline__ float exp_of_negative(float x) { return __expf(x); }
