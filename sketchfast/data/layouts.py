@@ -139,9 +139,9 @@ def find_layout(dataset: str, root: str | os.PathLike[str], split: str | None = 
         kind = "is a file" if top.exists() else "does not exist"
         raise FileNotFoundError(f"root {top} {kind}; expected a folder with {layout.title} data")
     for base in (top, *(top / name for name in layout.nested)):
-        sketches = _first_with_classes(base, layout.sketches)
-        photos = _first_with_classes(base, layout.photos)
-        extra = _first_with_classes(base, layout.more_photos)
+        sketches = first_with_classes(base, layout.sketches)
+        photos = first_with_classes(base, layout.photos)
+        extra = first_with_classes(base, layout.more_photos)
         photo_folders = [folder for folder in (photos, extra) if folder is not None]
         if sketches is None or not photo_folders:
             continue
@@ -210,7 +210,7 @@ def namesakes(folder: Path) -> list[list[str]]:
     return [names for names in groups.values() if len(names) > 1]
 
 
-def _first_with_classes(base: Path, places: tuple[str, ...]) -> Path | None:
+def first_with_classes(base: Path, places: tuple[str, ...]) -> Path | None:
     for place in places:
         folder = base / place
         if folder.is_dir() and list_class_folders(folder):

@@ -19,7 +19,7 @@ from sketchfast.data.part_set import IGNORE, PartSet, PartSplit
 from sketchfast.runtime.pictures import check_file
 from sketchfast.runtime.strokes import MAX_LINE_BYTES, MAX_POINTS
 
-_SUFFIX = "_raw.ndjson"
+SUFFIX = "_raw.ndjson"
 _MARGIN = 1 / 16
 SPLITS = ("train", "valid", "test")
 #: Drawings a category in each published split.
@@ -127,11 +127,11 @@ def spg_categories(root: str | os.PathLike[str]) -> list[str]:
     top = Path(root)
     if not top.is_dir():
         raise FileNotFoundError(
-            f"root {top} does not exist or is no folder; expected one with <category>{_SUFFIX} files"
+            f"root {top} does not exist or is no folder; expected one with <category>{SUFFIX} files"
         )
-    names = sorted(path.name.removesuffix(_SUFFIX) for path in top.glob("*" + _SUFFIX))
+    names = sorted(path.name.removesuffix(SUFFIX) for path in top.glob("*" + SUFFIX))
     if not names:
-        raise FileNotFoundError(f"{top} holds no <category>{_SUFFIX} files")
+        raise FileNotFoundError(f"{top} holds no <category>{SUFFIX} files")
     return names
 
 
@@ -243,7 +243,7 @@ def load_spg(
         if name not in splits:
             raise ValueError(f"{Path(root) / 'splits.json'} has no split of {name!r}")
         parts[name] = read_part_names(Path(root) / f"{name}.txt")
-        by_key = {one.key_id: one for one in read_spg(Path(root) / f"{name}{_SUFFIX}", len(parts[name]))}
+        by_key = {one.key_id: one for one in read_spg(Path(root) / f"{name}{SUFFIX}", len(parts[name]))}
         for split in SPLITS:
             found = [by_key[key] for key in splits[name][split] if key in by_key]
             chosen[split] += [(k, one) for one in found]
