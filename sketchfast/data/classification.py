@@ -210,3 +210,6 @@ class Relabelled(ImageSet):
 
     def load(self, i: int) -> np.ndarray:
         return self.images.load(i)
+
+    def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
+        return self.images.resized(spec.size, spec, progress, threads)
