@@ -96,9 +96,10 @@ def landmark_picture(
 
 def score_text(score: float) -> str:
     """A score 0..1 in percent; never rounded to certainty or to nothing."""
-    if 0 < score < 0.005:
+    percent = f"{100 * score:.0f}"
+    if percent == "0" and score > 0:
         return "<1 %"
-    return ">99 %" if 0.995 <= score < 1 else f"{100 * score:.0f} %"
+    return ">99 %" if percent == "100" and score < 1 else f"{percent} %"
 
 
 def check_landmark_picture_path(path: str | os.PathLike[str]) -> None:

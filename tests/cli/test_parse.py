@@ -1,20 +1,19 @@
 """`sketchfast parse`: files, folders, names of what is written, JSON, errors without a traceback."""
 
 import json
-import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from sketchfast import cli
 from sketchfast.models import DeepSSP, DeepSSPConfig
 from sketchfast.models.sketch_parser import Parse, SketchParser
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training.checkpoint import save_model
+from tests.cli.command import call_command
 
 
 @pytest.fixture(scope="module")
@@ -24,30 +23,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("run") / "model", DeepSSP(config, Preprocess(size=49))).parent
 
 
-@pytest.fixture
-def sketches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    page = np.full((40, 60), 255, np.uint8)
-    page[10:12, 5:50], page[10:35, 20:22] = 0, 0
-    folder = tmp_path / "in"
-    (folder / "more").mkdir(parents=True)
-    for name in ("a.png", "a.jpg", "more/b.png"):
-        Image.fromarray(page).save(folder / name)
-    Image.fromarray(np.full_like(page, 255)).save(folder / "blank.png")
-    line = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0 L50 80 L90 10"/></svg>'
-    (folder / "line.svg").write_text(line)
-    drawing = '{"drawing": [[[0, 100, 200], [0, 200, 0]]]}\n'
-    (tmp_path / "drawings.ndjson").write_text(drawing * 3)
-    return folder
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["sketchfast", "parse", *(str(a) for a in arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+call = partial(call_command, "parse")
 
 
 def test_one_sketch(
