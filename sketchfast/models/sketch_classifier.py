@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sketchfast.data.layouts import class_key as matching_key
+from sketchfast.data.cross_set import matched_names
 from sketchfast.models.landmark import LandmarkNet
 from sketchfast.models.landmark_fusion import LandmarkEnsemble
 from sketchfast.runtime.sketches import AnySketch, ink_of, name_of
@@ -96,12 +96,14 @@ class SketchClassifier:
         wanted = list(dict.fromkeys(categories))
         if not wanted:
             raise ValueError("categories must name at least one, got none")
-        keys = [matching_key(name) for name in self.model.class_names]
-        answers = np.array([[key == matching_key(name) for name in wanted] for key in keys], np.float64)
-        unknown = [name for name, known in zip(wanted, answers.max(axis=0)) if not known]
+        own = self.model.class_names
+        matched = matched_names(own, wanted)
+        answers = np.zeros((len(own), len(wanted)))
+        for name, answer in matched.items():
+            answers[own.index(name), wanted.index(answer)] = 1
+        unknown = [name for name in wanted if name not in matched.values()]
         if len(unknown) == len(wanted):
-            known_names = ", ".join(self.model.class_names)
-            raise ValueError(f"the classifier knows none of {', '.join(wanted)}; it knows {known_names}")
+            raise ValueError(f"the classifier knows none of {', '.join(wanted)}; it knows {', '.join(own)}")
         if unknown:
             warnings.warn(
                 f"the classifier does not know {', '.join(unknown)}: no sketch will be taken for one",
