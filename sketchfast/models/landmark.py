@@ -73,6 +73,9 @@ class LandmarkOutput(NamedTuple):
     map_size: tuple[int, int]  # (h, w)
 
 
+Read = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], Tensor]  # LandmarkOutput up to `valid`
+
+
 class LandmarkNet(nn.Module):
     """The network for one n or several. ``class_names`` are in label order; ``preprocess`` travels with the checkpoint.
 
@@ -161,16 +164,19 @@ class LandmarkNet(nn.Module):
 
         Raises ValueError for other shapes, NaN or infinite points, a backbone that gives no map, and a map of size 0.
         """
-        check_images(images)
-        if points is not None:
-            check_points(points, images, max(self.landmarks, default=1))
-        features = self._map(images)
+        features = self._map(images, points)
+        return LandmarkOutput(*self._read(images, features, points), *self._categories(features))
+
+    def logits_of(self, images: Tensor, points: Tensor | None = None) -> list[Tensor]:
+        """``forward(...).logits`` without the category-aware branch, which recognition does not use."""
+        return self._read(images, self._map(images, points), points)[0]
+
+    def _read(self, images: Tensor, features: Tensor, points: Tensor | None) -> Read:
+        """The map [B, C, h, w] read at the landmarks of each n."""
         valid = torch.ones(len(images), dtype=torch.bool, device=images.device)
         if self.config.pooling == "global":
             pooled = self.backbone.pool(features)
-            return LandmarkOutput(
-                [self.classifiers[0](pooled)], [pooled], [], [], valid, *self._categories(features)
-            )
+            return [self.classifiers[0](pooled)], [pooled], [], [], valid
         if points is None:
             points, valid = self.points_of(images)
         cells = project(points[:, : max(self.landmarks)], images.shape[-2:], features.shape[-2:])
@@ -187,9 +193,13 @@ class LandmarkNet(nn.Module):
             logits.append(self.classifiers[number](f))
             landmarks.append(where)
             offsets.append(delta)
-        return LandmarkOutput(logits, vectors, landmarks, offsets, valid, *self._categories(features))
+        return logits, vectors, landmarks, offsets, valid
 
-    def _map(self, images: Tensor) -> Tensor:
+    def _map(self, images: Tensor, points: Tensor | None) -> Tensor:
+        """The last feature map, of images and points that are what they must be."""
+        check_images(images)
+        if points is not None:
+            check_points(points, images, max(self.landmarks, default=1))
         too_small = (
             f"images of {images.shape[-1]}x{images.shape[-2]} pixels are too small for backbone "
             f"{self.config.backbone!r}: "
@@ -225,7 +235,7 @@ class LandmarkNet(nn.Module):
 
         mirrored: the mean over the image and its mirror image, whose contour points are found anew.
         """
-        scores = torch.stack([softmax(logits) for logits in self(images).logits], dim=1)
+        scores = torch.stack([softmax(logits) for logits in self.logits_of(images)], dim=1)
         return (scores + self.member_scores(images.flip(3), False)) / 2 if mirrored else scores
 
     def classify(self, images: Tensor, mirrored: bool = True) -> Tensor:

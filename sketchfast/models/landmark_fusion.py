@@ -123,7 +123,8 @@ class LandmarkEnsemble(nn.Module):
         """As ``LandmarkNet.member_scores``: [B, 3, S, S] -> [B, len(landmarks), K]; contour points are found once for all."""
         check_images(images)
         points, _ = contour_points_of(images, self.preprocess, max(self.landmarks))
-        scores = torch.stack([softmax(member(images, points).logits[0]) for member in self.members], dim=1)
+        members: Any = self.members
+        scores = torch.stack([softmax(member.logits_of(images, points)[0]) for member in members], dim=1)
         return (scores + self.member_scores(images.flip(3), False)) / 2 if mirrored else scores
 
     def classify(self, images: Tensor, mirrored: bool = True) -> Tensor:

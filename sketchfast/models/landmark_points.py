@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from sketchfast import ops
+from sketchfast.ops.contour_points import MAX_POINTS
 from sketchfast.runtime.preprocess import INK_BELOW, Preprocess
-
-MAX_LANDMARKS = 4096  # what contour_points accepts
 
 
 def contour_points_of(images: Tensor, preprocess: Preprocess, n: int) -> tuple[Tensor, Tensor]:
     """Contour points of normalised images; ink is what is darker than INK_BELOW once the normalisation is undone."""
-    grey = torch.zeros(())
-    # Pillow's weights of R, G and B: the same ink as where the uint8 image is converted to grey.
-    for channel, weight in enumerate((0.299, 0.587, 0.114)):
-        levels = images[:, channel].float() * preprocess.std[channel] + preprocess.mean[channel]
-        grey = levels * weight + grey.to(levels.device)
+    red, green, blue = (
+        images[:, channel].float() * preprocess.std[channel] + preprocess.mean[channel]
+        for channel in range(3)
+    )
+    # Pillow's weights: the same ink as where the uint8 image is converted to grey.
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
     # Half a level below: normalising and undoing it is exact to far less than that.
     return ops.contour_points(grey < (INK_BELOW - 0.5) / 255, n)
 
@@ -42,10 +42,10 @@ def at_cells(offsets: Tensor, cells: Tensor) -> Tensor:
 
 
 def check_landmarks(landmarks: Sequence[int]) -> None:
-    """ValueError unless they are whole numbers in 1..MAX_LANDMARKS, at least one and none twice."""
+    """ValueError unless they are whole numbers in 1..MAX_POINTS, at least one and none twice."""
     for n in landmarks:
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_LANDMARKS:
-            raise ValueError(f"landmarks must be whole numbers in 1..{MAX_LANDMARKS}, got {n!r}")
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_POINTS:
+            raise ValueError(f"landmarks must be whole numbers in 1..{MAX_POINTS}, got {n!r}")
     if not landmarks or len(set(landmarks)) < len(landmarks):
         raise ValueError(f"landmarks must be one or more different numbers, got {tuple(landmarks)}")
 
