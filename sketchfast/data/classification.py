@@ -53,7 +53,7 @@ class ClassificationSplit:
                     f"{self.name}: {part} must have the class names {self.names[:3]}..., got {images.names[:3]}..."
                 )
             if images.modality != "sketch":
-                raise ValueError(f"{self.name}: {part} must be sketches or edge maps, got {images.modality}s")
+                raise ValueError(f"{self.name}: {part} must be sketches or edge maps, got photos")
             if part in ("photos", "train_photos"):
                 continue
             for item in images.ids:

@@ -34,7 +34,7 @@ class EdgeMaps(ImageSet):
         self, photos: ImageSet, folder: str | os.PathLike[str] | None = None, sigma: float = 2.0
     ) -> None:
         if photos.modality != "photo":
-            raise ValueError(f"photos must be a set of photos, got {photos.modality}es")
+            raise ValueError("photos must be a set of photos, got sketches")
         if not 0 < sigma < 100:
             raise ValueError(f"sigma must be a number of pixels above 0 and below 100, got {sigma}")
         super().__init__(photos.names, photos.labels, photos.ids, "sketch")

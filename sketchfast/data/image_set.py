@@ -17,6 +17,7 @@ from sketchfast.runtime.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preproces
 from sketchfast.runtime.sketches import read_sketch
 
 MODALITIES = ("sketch", "photo")
+_SEVERAL = {"sketch": "sketches", "photo": "photos"}
 Result = TypeVar("Result")
 
 
@@ -84,7 +85,8 @@ class ImageSet:
 
     def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
         _require_memory(
-            len(self) * spec.size * spec.size * 3, f"{len(self):,} {self.modality}s of {spec.size} pixels"
+            len(self) * spec.size * spec.size * 3,
+            f"{len(self):,} {_SEVERAL[self.modality]} of {spec.size} pixels",
         )
         result = np.empty((len(self), spec.size, spec.size, 3), np.uint8)
 
@@ -95,13 +97,13 @@ class ImageSet:
                 return f"{self.ids[i]}: {error}"
             return None
 
-        problems = run_threads(decode, len(self), f"decoding {self.modality}s", progress, threads)
+        problems = run_threads(decode, len(self), f"decoding {_SEVERAL[self.modality]}", progress, threads)
         failures = [problem for problem in problems if problem is not None]
         if failures:
             more = f"\n  and {len(failures) - 20} more" if len(failures) > 20 else ""
             listed = "\n  ".join(failures[:20])
             raise ValueError(
-                f"{len(failures)} of {len(self)} {self.modality}s cannot be decoded:\n  {listed}{more}"
+                f"{len(failures)} of {len(self)} {_SEVERAL[self.modality]} cannot be decoded:\n  {listed}{more}"
             )
         return result
 
