@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 CHUNK_VALUES = 1 << 22  # resampled values held at once
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over `count` sketches with its 95 % bootstrap interval; one sketch has the interval [value, value]."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def over(cls, per_sketch: ArrayLike) -> Mean:
+        """Of values [N]; NaN values (sketches left out) do not count. ValueError when there is none."""
+        values = np.asarray(per_sketch, np.float64)
+        low, high = bootstrap_interval(values)
+        kept = values[~np.isnan(values)]
+        return cls(float(kept.mean()), low, high, len(kept))
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def bootstrap_interval(

@@ -11,8 +11,8 @@ import torch
 
 from sketchfast.data.part_augment import prepare
 from sketchfast.data.part_set import PartSet
+from sketchfast.metrics.bootstrap import Mean
 from sketchfast.metrics.parsing import (
-    Mean,
     ParsingScores,
     background_baseline,
     component_accuracy,
@@ -178,8 +178,6 @@ def _strokes(masks: Sequence[np.ndarray], items: PartSet) -> dict[str, Mean] | N
     stroke_map = getattr(items, "stroke_map", None)
     if stroke_map is None:
         return None
-    from sketchfast.metrics.bootstrap import bootstrap_interval
-
     values = np.array(
         [component_accuracy(mask, items.load(i)[1], stroke_map(i) + 1) for i, mask in enumerate(masks)]
     )
@@ -187,5 +185,5 @@ def _strokes(masks: Sequence[np.ndarray], items: PartSet) -> dict[str, Mean] | N
     for k, name in enumerate(items.categories):
         own = values[(items.categories_index == k) & ~np.isnan(values)]
         if len(own):
-            result[name] = Mean(float(own.mean()), *bootstrap_interval(own), len(own))
+            result[name] = Mean.over(own)
     return result

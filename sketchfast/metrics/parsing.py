@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sketchfast.metrics.bootstrap import bootstrap_interval
+from sketchfast.metrics.bootstrap import Mean
 
 IGNORE = 255  # label of pixels that are not scored
 STROKE_SHARE = 0.75  # of a stroke's pixels that must be right (Huang, Fu and Lau, 2014)
@@ -29,19 +29,6 @@ OUTLINE_GAP = (
 )
 
 Mask = NDArray[np.integer]
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over `count` sketches with its 95 % bootstrap interval; one sketch has the interval [value, value]."""
-
-    value: float
-    low: float
-    high: float
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass
@@ -68,17 +55,17 @@ class ParsingScores:
     @property
     def overall(self) -> Mean:
         """Eq. 14: the mean over sketches (not over categories), and its interval over sketches."""
-        return _mean(self.iou)
+        return Mean.over(self.iou)
 
     @property
     def pixels(self) -> Mean:
         """Pixel accuracy, mean over sketches."""
-        return _mean(self.pixel_accuracy)
+        return Mean.over(self.pixel_accuracy)
 
     def by_category(self) -> dict[str, Mean]:
         """Eq. 14 inside each category that has a scored sketch, in the order of `parts`."""
         rows = {name: self.iou[self._rows(name)] for name in self.parts}
-        return {name: _mean(values) for name, values in rows.items() if not np.isnan(values).all()}
+        return {name: Mean.over(values) for name, values in rows.items() if not np.isnan(values).all()}
 
     def by_part(self) -> dict[str, dict[str, Mean]]:
         """Table IX: category -> part -> mean of eq. 12 over the sketches that contain the part, background first.
@@ -89,7 +76,7 @@ class ParsingScores:
         for category, parts in self.parts.items():
             values = self.label_iou[self._rows(category)]
             found = {
-                name: _mean(values[:, label])
+                name: Mean.over(values[:, label])
                 for label, name in enumerate(("background", *parts))
                 if not np.isnan(values[:, label]).all()
             }
@@ -332,11 +319,6 @@ def _paired(first: Iterable[Any], second: Iterable[Any], count: int) -> Iterable
             raise ValueError(f"expected {count} masks, as many as categories; found another number")
         yield left, right
         done += 1
-
-
-def _mean(values: NDArray[np.float64]) -> Mean:
-    kept = values[~np.isnan(values)]
-    return Mean(float(kept.mean()), *bootstrap_interval(kept), len(kept))
 
 
 def _json(mean: Mean) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchfast.metrics.bootstrap import bootstrap_interval
-from sketchfast.metrics.parsing import IGNORE, Mean
+from sketchfast.metrics.bootstrap import Mean, bootstrap_interval
+from sketchfast.metrics.parsing import IGNORE
 from sketchfast.runtime.part_picture import part_colour
 from sketchfast.training.report import (
     Interval,

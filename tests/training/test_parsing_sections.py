@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from sketchfast.data.part_set import PartSet
+from sketchfast.metrics.bootstrap import Mean
 from sketchfast.metrics.parser_scores import ParsingRow, score_baselines
-from sketchfast.metrics.parsing import Mean, background_baseline, evaluate_parsing, filled_outline_baseline
+from sketchfast.metrics.parsing import background_baseline, evaluate_parsing, filled_outline_baseline
 from sketchfast.runtime.part_picture import part_colour
 from sketchfast.training import PictureRow, PictureRowsSection, write_report
 from sketchfast.training.parsing_sections import RIGHT, WRONG, coloured, difference_picture, parsing_sections
