@@ -6,6 +6,7 @@ SKETCHFAST_EMULATION_SANITIZERS=1 compiles them with AddressSanitizer and UBSan,
 import os
 import random
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,6 +96,11 @@ def expected(case: Case) -> list[Tensor]:
 
 
 def assert_as_defined(case: Case, arrays: list[np.ndarray], where: str) -> None:
+    assert_close_to_definition(case, decoded(case, arrays), where)
+
+
+def assert_close_to_definition(case: Case, results: Sequence[Tensor], where: str) -> None:
+    """Of the pooled vectors and both gradients, each as float64 on the CPU."""
     dtype, mean = case.features.dtype, case.grad.ndim == 2
     smallest = 2.0**-24 if dtype == torch.float16 else 1e-30
     computed = TOLERANCE[torch.float64 if dtype == torch.float64 else torch.float32]
@@ -112,7 +118,7 @@ def assert_as_defined(case: Case, arrays: list[np.ndarray], where: str) -> None:
         (4 * computed + stored) * slopes,
     )
     names = ("pooled", "gradient of features", "gradient of points")
-    for name, found, wanted, allowed in zip(names, decoded(case, arrays), expected(case), allowances):
+    for name, found, wanted, allowed in zip(names, results, expected(case), allowances):
         excess = (found - wanted).abs() - allowed - smallest
         assert not excess.numel() or bool(excess.max() <= 0), (
             f"{where}: {name} off by {excess.max()} too much"
