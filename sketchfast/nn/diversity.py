@@ -9,10 +9,11 @@ filters, K^2 h w an image for the responses, and no loop over pairs.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Reduction = Literal["sum", "mean"]
 
@@ -56,12 +57,31 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def _off_diagonal(vectors: Tensor, reduction: Reduction) -> Tensor:
     """[N, K, D] -> mean over N of sum_{i != j} |<v_i, v_j>|."""
-    products = vectors @ vectors.transpose(1, 2)
-    # Set to zero, not subtracted from the sum: the diagonal is far larger than what is left, and would cost digits.
-    products.diagonal(dim1=1, dim2=2).zero_()
     count = vectors.shape[1]
     pairs = 1 if reduction == "sum" else max(1, count * (count - 1))
-    return products.abs().sum() / (len(vectors) * pairs)
+    return _SumOfPairs.apply(vectors) / (len(vectors) * pairs)
+
+
+class _SumOfPairs(torch.autograd.Function):
+    """[N, K, D] -> sum over N and i != j of |<v_i, v_j>|, with the gradient 2 sign(Z Z^T) Z.
+
+    Autograd would keep three [N, K, K] tensors and multiply twice, since it does not know that Z Z^T is symmetric.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor) -> Tensor:
+        products = vectors @ vectors.transpose(1, 2)
+        # Set to zero, not subtracted from the sum: the diagonal is far larger than what is left, and would cost digits.
+        products.diagonal(dim1=1, dim2=2).zero_()
+        total = torch.linalg.vector_norm(products, ord=1)
+        ctx.save_for_backward(vectors, products.sign_())
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        vectors, signs = ctx.saved_tensors
+        return (signs @ vectors).mul_(2 * grad)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
