@@ -495,7 +495,39 @@ def _photo_search(runs: Rows) -> str:
     return "\n\nRetrieval of photos, protocol `sklearn`:\n\n" + markdown(head, lines)
 
 
+def landmark_net() -> str:
+    """What the diversity losses cost, and what one trunk pass for all n saves."""
+    parts = []
+    for result in results("landmark_net"):
+        losses = {row["network"]: row for row in result["rows"] if row["op"] == "diversity_losses"}
+        scores = {row["network"]: row for row in result["rows"] if row["op"] == "all_n"}
+        lines = []
+        for name, row in losses.items():
+            other = scores[name]
+            lines.append(
+                (
+                    f"{name}, {row['side']}x{row['side']}",
+                    *(row["batch"], row["step_ms"], row["ms"], f"**{100 * row['share']:.1f} %**"),
+                    *(other["batch"], other["ms"], other["separate_ms"]),
+                    f"**{other['times_separate']:.1f}x**",
+                    f"{other['of_one_n']:.2f}x",
+                )
+            )
+        head = (
+            *("network", "batch", "training step ms", "diversity losses ms", "share", "batch in scoring"),
+            *("all n ms", "a pass for each n ms", "apart / together", "all n / one n"),
+        )
+        some = next(iter(losses.values())), next(iter(scores.values()))
+        numbers = ", ".join(map(str, some[1]["landmarks"]))
+        parts.append(
+            markdown(head, lines)
+            + f"\n\nK = {some[0]['categories']}; n is {numbers}. One thread. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "landmark_net": landmark_net,
     "parsing": parsing,
     "spg": spg,
     "soft_weighted_loss": soft_weighted_loss,
