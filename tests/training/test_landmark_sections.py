@@ -55,10 +55,6 @@ METHODS = {
     "fused": scores_of({0: 1, 3: 1}),
     "pixels": scores_of(dict.fromkeys(range(12), 0)),
 }
-    "n = 3": scores_of({0: 1, 1: 2, 4: 2}),
-    "fused": scores_of({0: 1, 3: 1}),
-    "pixels": scores_of(dict.fromkeys(range(12), 0)),
-}
 
 
 def network(landmarks: tuple[int, ...], **settings) -> LandmarkNet:
