@@ -80,7 +80,7 @@ def test_ties_count_against_the_model():
     same = evaluate_classification(np.full((6, 3), 0.3), [0, 0, 1, 1, 2, 2], ABC, at=(1, 2, 3))
     assert [mean.value for mean in same.accuracy.values()] == [0.0, 0.0, 1.0]
     assert np.trace(same.confusion) == 0 and same.mean_ap == pytest.approx(1 / 3)
-    nothing = evaluate_classification(np.full((3, 3), -np.inf), [0, 1, 2], ABC)
+    nothing = evaluate_classification(np.full((3, 3), -np.inf), [0, 1, 2], ABC, at=(1,))
     assert not nothing.right.any() and nothing.predicted.tolist() == [1, 0, 0]
     one = evaluate_classification([[0.5], [-np.inf]], [0, 0], ["ant"], at=())
     assert one.right.all() and one.predicted.tolist() == [0, 0] and one.mean_ap == 1.0
