@@ -1,6 +1,6 @@
 """Landmark network: what the diversity losses cost in a training step, and what one trunk pass for all n saves.
 
-One thread, medians of alternating rounds. A training step is forward, L_total of eq. 8, backward and the SGD step; the two
+One thread and its CPU time, so that other processes count little; medians of alternating rounds. A training step is forward, L_total of eq. 8, backward and the SGD step; the two
 diversity losses (eq. 6 and 7, K = 250) are timed forward and backward on the same weight and responses, so their share is
 of a step that holds them. Scores for nine n come from one pass of the trunk with nine heads, or from nine passes of the same
 trunk with one head each; contour points are found each time. Both are checked to agree.
@@ -41,7 +41,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], int, int, int]] = {
     ),
 }
 if not QUICK:
-    NETWORKS["resnet101"] = ({"backbone": "resnet101"}, 256, 8, 4)
+    NETWORKS["resnet101"] = ({"backbone": "resnet101"}, 256, 8, 2)
 
 
 def network(name: str, landmarks: tuple[int, ...]) -> LandmarkNet:
@@ -65,14 +65,14 @@ def sketches(side: int, count: int) -> Tensor:
 
 
 def alternate(contenders: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each over rounds in which each runs once, after one that does not count."""
+    """Median CPU seconds of each over rounds in which each runs once, after one that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(1 + ROUNDS):
         for name, call in contenders.items():
-            start = time.perf_counter()
+            start = time.process_time()
             call()
             if number:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(time.process_time() - start)
     return {name: float(np.median(times)) for name, times in seconds.items()}
 
 

@@ -521,7 +521,7 @@ def landmark_net() -> str:
         numbers = ", ".join(map(str, some[1]["landmarks"]))
         parts.append(
             markdown(head, lines)
-            + f"\n\nK = {some[0]['categories']}; n is {numbers}. One thread. {provenance(result)}"
+            + f"\n\nK = {some[0]['categories']}; n is {numbers}. CPU time of one thread. {provenance(result)}"
         )
     return "\n\n".join(parts)
 
