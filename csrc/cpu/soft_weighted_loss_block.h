@@ -1,20 +1,10 @@
 // What one call of a path's block kernel gets; see soft_weighted_loss_simd.h.
 #pragma once
 
+#include "accumulator.h"
 #include "soft_weighted_loss.h"
 
 namespace sketchfast::cpu {
-
-template <class T>
-struct AccumulatorOf {
-  using type = float;
-};
-template <>
-struct AccumulatorOf<double> {
-  using type = double;
-};
-template <class T>
-using Accumulator = typename AccumulatorOf<T>::type;
 
 // A run of pixels of one image, processed channel by channel.
 template <class T>

@@ -1,6 +1,7 @@
 """The native operators as functions over torch tensors, one op family a file; definitions are in `sketchfast.reference`."""
 
 from sketchfast.ops.hamming import hamming_cdist, hamming_topk, pack_bits
+from sketchfast.ops.landmark_pool import landmark_pool
 from sketchfast.ops.skeletonize import homogeneous_transform, skeletonize
 from sketchfast.ops.soft_weighted_loss import median_frequency_weights, soft_weighted_loss
 
@@ -8,6 +9,7 @@ __all__ = [
     "hamming_cdist",
     "hamming_topk",
     "homogeneous_transform",
+    "landmark_pool",
     "median_frequency_weights",
     "pack_bits",
     "skeletonize",

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from sketchfast._native import explain_missing_cuda, load_torch_ops
+from sketchfast.ops.operator_call import call
 
 load_torch_ops()
 explain_missing_cuda("soft_weighted_loss", "soft_weighted_loss_backward", "soft_weighted_loss_scale_")
@@ -72,7 +73,7 @@ def soft_weighted_loss(
     if _is_transformed(logits, class_weights):
         return _transformed(logits, labels, class_weights, *rule)
     with_gradient = torch.is_grad_enabled() and logits.requires_grad and logits.dtype != torch.float16
-    return _call(logits, labels, class_weights, *rule, with_gradient)[0]
+    return call("soft_weighted_loss", logits, labels, class_weights, *rule, with_gradient)[0]
 
 
 def median_frequency_weights(
@@ -230,19 +231,6 @@ def _check(op: str, logits: Tensor, labels: Tensor, class_weights: Tensor, backg
         )
 
 
-def _call(*arguments: Any) -> tuple[Tensor, Tensor]:
-    if torch.compiler.is_compiling():
-        return torch.ops.sketchfast.soft_weighted_loss(*arguments)
-    try:
-        return torch.ops.sketchfast.soft_weighted_loss(*arguments)
-    except RuntimeError as error:
-        # A STD_TORCH_CHECK begins with the place in the C++ source; a user needs what follows it.
-        place, op, message = str(error).partition("soft_weighted_loss: ")
-        if type(error) is not RuntimeError or not place or not op:
-            raise
-        raise RuntimeError(op + message) from None
-
-
 def _is_transformed(logits: Tensor, class_weights: Tensor) -> bool:
     """Under torch.func, or with a tangent of forward-mode AD: there an operator's registered gradient does not serve."""
     if torch._C._are_functorch_transforms_active():
@@ -330,7 +318,7 @@ class _TransformedLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         # Widened, so that neither a factor nor a tangent meets a rounded gradient.
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return _call(wide, labels, class_weights, ignore_index, background, soft, True)
+        return call("soft_weighted_loss", wide, labels, class_weights, ignore_index, background, soft, True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from sketchfast.reference.contour_points import contour_points
 from sketchfast.reference.hamming import hamming_cdist, hamming_topk, pack_bits
+from sketchfast.reference.landmark_pool import landmark_pool
 from sketchfast.reference.skeletonize import homogeneous_transform, skeletonize
 from sketchfast.reference.soft_weighted_loss import median_frequency_weights, soft_weighted_loss
 
@@ -10,6 +11,7 @@ __all__ = [
     "hamming_cdist",
     "hamming_topk",
     "homogeneous_transform",
+    "landmark_pool",
     "median_frequency_weights",
     "pack_bits",
     "skeletonize",
