@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "TCN",
+    "Classification",
     "DeepSSP",
     "DeepSSPConfig",
     "LandmarkEnsemble",
@@ -13,6 +14,7 @@ __all__ = [
     "LandmarkNetConfig",
     "LandmarkOutput",
     "Parse",
+    "SketchClassifier",
     "SketchParser",
     "TCNConfig",
     "find_checkpoint",
@@ -31,6 +33,8 @@ _HOMES = {
     "LandmarkOutput": "landmark",
     "LandmarkEnsemble": "landmark_fusion",
     "fit_fusion": "landmark_fusion",
+    "SketchClassifier": "sketch_classifier",
+    "Classification": "sketch_classifier",
     "SketchParser": "sketch_parser",
     "Parse": "sketch_parser",
 }
