@@ -1,9 +1,10 @@
 """Landmark network: what the diversity losses cost in a training step, and what one trunk pass for all n saves.
 
-One thread and its CPU time, so that other processes count little; medians of alternating rounds. A training step is forward, L_total of eq. 8, backward and the SGD step; the two
-diversity losses (eq. 6 and 7, K = 250) are timed forward and backward on the same weight and responses, so their share is
-of a step that holds them. Scores for nine n come from one pass of the trunk with nine heads, or from nine passes of the same
-trunk with one head each; contour points are found each time. Both are checked to agree.
+One thread and its CPU time, so that other processes count little; medians of alternating rounds. A training step is forward,
+L_total of eq. 8, backward and the SGD step; the two diversity losses (eq. 6 and 7, K = 250) are timed forward and backward on
+the same weight and responses, so their share is of a step that holds them. Scores for nine n come from one pass of the trunk
+with nine heads, or from nine passes of the same trunk with one head each; contour points are found each time. Both are
+checked to agree.
 
     pytest bench/bench_landmark_net.py -s                        # writes bench/results/landmark_net--<device>.json
     SKETCHFAST_BENCH_QUICK=1 pytest bench/bench_landmark_net.py -s    # small networks only, writes nothing
