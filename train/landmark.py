@@ -47,7 +47,7 @@ from sketchfast.metrics.landmark_scores import (
     retrieve,
     through,
 )
-from sketchfast.metrics.zero_shot import format_rows
+from sketchfast.metrics.zero_shot import Row, Search, format_rows
 from sketchfast.models.landmark import LandmarkNet, LandmarkNetConfig, check_landmarks
 from sketchfast.models.landmark_fusion import LandmarkEnsemble
 from sketchfast.nn.diversity import filter_diversity, response_diversity
@@ -88,7 +88,8 @@ Decisions (D), where the paper is silent:
   fig. 8  "results produced by the landmark discovery module": landmarks+offset without the category-aware branch; 30
           landmarks in 8a.
   table3  30 landmarks. f_s is the maximum over categories of psi at each place. Both descriptors are scored for networks
-          with the branch; the table's baselines are "f", its full model is "f and f_s". Top-1 accuracy is Prec@1.
+          with the branch; the table's baselines are "f", its full model is "f and f_s"; the descriptors of an image and
+          of its mirror image are added. Top-1 accuracy is Prec@1.
           Edges of the photos are Canny's, not HED's; --data.photos DIR takes edge maps made elsewhere. "The remaining
           images are used as the training set": --data.train-on-photos trains on the edge maps of the photos as well.
   small   the small configs train from scratch with AdamW; their network, sizes and augmentation are not the paper's.
@@ -324,8 +325,10 @@ def load_split(data: Data) -> ClassificationSplit:
 
 def training_set(recipe: Recipe, split: ClassificationSplit) -> ImageSet:
     """Sketches, and with --data.train-on-photos the edge maps of photos."""
-    if not recipe.data.train_on_photos or split.train_photos is None:
+    if not recipe.data.train_on_photos:
         return split.train
+    if split.train_photos is None:
+        raise ValueError(f"--data.train-on-photos: {split.name} has no photos to train on")
     return JoinedSet([split.train, split.train_photos])
 
 
@@ -395,9 +398,11 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
         there = len(np.unique(cross.labels))
         chances = f"Chance: {1 / len(names):.4f} among all, {1 / there:.4f} among these."
         tables[str(e.cross)] = crossed, next(iter(crossed)), chances
-    searches, retrieval = (
-        retrieve(model, split, e.protocols, memory) if split.photos is not None else ([], [])
-    )
+    searches: dict[str, Search] = {}
+    retrieval: list[Row] = []
+    if split.photos is not None:
+        searched = [model] if baseline is None else [model, baseline]
+        searches, retrieval = retrieve(searched, split, e.protocols, memory)
 
     save_model(out / "model", model, {"task": LandmarkTask.name, "recipe": name, "data": split.name})
     results = {
@@ -420,9 +425,12 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     if fusion is not None:
         print(fusion.summary())
     format_rows(retrieval)
-    sections += result_tables(retrieval, main)
-    sections += [grid for search in searches for grid in retrieval_grids(search)]
-    sections += [*curves, KeySection("Config", {"config": name, **dataclasses.asdict(recipe)})]
+    chosen = main if fusion is None else f"n = {fusion.best}"
+    sections += result_tables(retrieval, chosen)
+    sections += retrieval_grids(searches[chosen]) if searches else []
+    sections += curves
+    if not (out / "config.json").exists():  # else the report shows that
+        sections.append(KeySection("Config", {"config": name, **dataclasses.asdict(recipe)}))
     print(f"model   {out / 'model'}")
     print(f"report  {write_report(out, f'Landmarks, {name}: {split.name}', [], sections)}")
     print(f"next    sketchfast classify SKETCH.png --model {out}")

@@ -29,7 +29,7 @@ from sketchfast.models.landmark import LandmarkNet
 from sketchfast.models.landmark_fusion import LandmarkEnsemble, fit_fusion
 
 Model = LandmarkNet | LandmarkEnsemble
-FUSED = "fused over n"
+FUSED, GLOBAL = "fused over n", "global pooling"
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def recognise(
 
     n, x = model.landmarks, through(model.member_scores, model, split.test, memory)
     if not n:
-        return {"global pooling": scored(x[:, 0])}, None
+        return {GLOBAL: scored(x[:, 0])}, None
     methods = {f"n = {n[m]}": scored(x[:, m]) for m in range(len(n))}
     if len(n) == 1:
         return methods, None
@@ -128,37 +128,35 @@ def nearest_pixel(split: ClassificationSplit) -> NDArray[np.float32]:
 
 
 def retrieve(
-    model: Model,
+    models: Sequence[Model],
     split: ClassificationSplit,
     protocols: Sequence[str] = ("sklearn",),
     memory: int = 4 << 30,
-) -> tuple[list[Search], list[Row]]:
+) -> tuple[dict[str, Search], list[Row]]:
     """Table III: test sketches searched in the edge maps of all photos, for each n, by f alone and by f beside f_s.
 
     Top-1 accuracy is Prec@1: whether the nearest photo is of the sketch's class. The last rows are chance.
     """
-    queries, photos, rows, searches = split.test, split.photos, [], []
-    if photos is None:
+    if split.photos is None:
         raise ValueError(f"{split.name} has no photos to search")
-    single: Any = model if isinstance(model, LandmarkNet) else model.members[0]
-    channels = single.classifiers[0].in_features
-    labels, cut = (queries.labels, photos.labels), {"at": (1,), "ap_at": ("all",)}
-    for n in model.landmarks or (None,):
-        method = "global pooling" if n is None else f"n = {n}"
+    queries, photos, rows = split.test, split.photos, []
+    shown = photos.photos if isinstance(photos, EdgeMaps) else photos  # beside the query, in pictures
+    labels, searches = (queries.labels, photos.labels), {}
+    for model, n in [(each, n) for each in models for n in each.landmarks or (None,)]:
+        method = GLOBAL if n is None else f"n = {n}"
         describe = partial(model.describe, n=n)
         q, g = (through(describe, model, images, memory) for images in (queries, photos))
-        shown = photos.photos if isinstance(photos, EdgeMaps) else photos  # in grids, beside the query
-        searches.append(Search(f"all photos, {method}:", queries, shown, q, g))
-        for code, length in {"f": channels, "f and f_s": q.shape[1]}.items():
-            if code != "f" and length == channels:
-                continue
+        searches[method] = Search(f"{method}, all", queries, shown, q, g)
+        single: Any = model if isinstance(model, LandmarkNet) else model.members[0]
+        f = single.classifiers[0].in_features
+        for code, length in {"f": f, **({"f and f_s": q.shape[1]} if q.shape[1] > f else {})}.items():
             for protocol in protocols:
                 found = evaluate_retrieval(
-                    q[:, :length], g[:, :length], *labels, metric="cosine", protocol=protocol, **cut
+                    q[:, :length], g[:, :length], *labels, metric="cosine", protocol=protocol, at=(1,)
                 )
                 intervals = {name: found.interval(name) for name in found.values}
                 rows.append(
                     Row("all", method, f"{code}, {length}-d", protocol, dict(found.values), intervals)
                 )
-    rows += [Row("all", "chance", "-", p, chance_level(*labels, protocol=p, **cut)) for p in protocols]
+    rows += [Row("all", "chance", "-", p, chance_level(*labels, p, at=(1,))) for p in protocols]
     return searches, rows

@@ -256,7 +256,6 @@ def test_one_network_for_several_n_and_retrieval_of_photos(tmp_path: Path, sketc
         "--model.landmarks",
         "4",
         "9",
-        "--evaluation.no-baseline",
         *NET,
         *LOOP,
     ]
@@ -270,16 +269,27 @@ def test_one_network_for_several_n_and_retrieval_of_photos(tmp_path: Path, sketc
     ]
     recipe.main(["sketchy-small", *settings, "--loop.out", str(out)])
     results = json.loads((out / "results.json").read_text())
-    assert [row["method"] for row in results["rows"]] == ["n = 4", "n = 9", "fused over n", "nearest pixel"]
+    assert [row["method"] for row in results["rows"]] == [
+        "n = 4", "n = 9", "fused over n", "global pooling", "nearest pixel",
+    ]  # fmt: skip
     rows = [row for row in results["retrieval"] if row["protocol"] == "sklearn"]
     width = load_run(out).classifiers[0].in_features
     assert [(row["method"], row["code"].split(",")[0]) for row in rows] == [
-        ("n = 4", "f"), ("n = 4", "f and f_s"), ("n = 9", "f"), ("n = 9", "f and f_s"), ("chance", "-"),
+        ("n = 4", "f"), ("n = 4", "f and f_s"), ("n = 9", "f"), ("n = 9", "f and f_s"),
+        ("global pooling", "f"), ("chance", "-"),
     ]  # fmt: skip
     assert rows[0]["code"] == f"f, {width}-d" and rows[0]["values"].keys() == {"mAP@all", "Prec@1"}
     # The same split again from its file, with another seed.
     again = tmp_path / "again"
-    more = ["--data.split-file", str(out / "split.json"), "--data.seed", "5", "--variant", "resnet"]
+    more = [
+        "--data.split-file",
+        str(out / "split.json"),
+        "--data.seed",
+        "5",
+        "--variant",
+        "resnet",
+        "--evaluation.no-baseline",
+    ]
     recipe.main(["sketchy-small", *settings, *more, "--loop.epochs", "1", "--loop.out", str(again)])
     one, two = (json.loads((folder / "split.json").read_text())["parts"] for folder in (out, again))
     assert one == two
