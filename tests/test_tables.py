@@ -119,3 +119,43 @@ def test_ablation_table_has_every_arm_and_one_line_for_each_baseline(checkout: P
         assert f"| {data} | L*_s, background twice | training only | {cells}" in page
         assert page.count(f"| {data} | all background | - |") == 1
     assert "; seeds 0, 2 of training" in page and check(checkout).returncode == 0
+
+
+def test_landmark_tables_show_every_seed_the_fusion_and_what_learns_nothing(checkout: Path) -> None:
+    def row(method: str, data: str = "test", shift: float = 0.0) -> dict:
+        first = 0.25 + shift
+        return {
+            "data": data, "method": method, "count": 9, "mAP": first, "accuracy": {"1": first, "5": 0.75},
+            "intervals": {"1": [0.125, 0.5], "5": [0.5, 1.0]},
+        }  # fmt: skip
+
+    def result(arms: dict[str, list[dict]], fusion: dict | None, retrieval: list[dict]) -> dict:
+        common = {"data": "a few", "commit": "abcdefgh", "processor": "a CPU", "epochs": 3}
+        runs = [
+            {"arm": arm, "seed": seed, "rows": rows[seed], "fusion": fusion, "retrieval": retrieval, **common}
+            for arm, rows in arms.items()
+            for seed in (0, 1)
+        ]
+        return {"missing": [], "versions": {"torch": "2"}, "date": "today", "runs": runs}
+
+    folder = checkout / "bench" / "results"
+    for path in folder.glob("landmark-*.json"):
+        path.unlink()
+    seeds = [[row("n = 15", shift=k / 8), row("nearest pixel")] for k in (0, 1)]
+    variants = result({"resnet": seeds, "full": seeds}, None, [])
+    (folder / "landmark-variants--cpu.json").write_text(json.dumps(variants))
+    fusion = {"gain": 0.125, "interval": [-0.125, 0.25], "best": 15}
+    found = {"method": "n = 15", "code": "f, 8-d", "protocol": "sklearn", "values": {"Prec@1": 0.5, "mAP@all": 0.25},
+             "intervals": {"Prec@1": [0.25, 0.75]}}  # fmt: skip
+    rows = [[row("fused over n", shift=k / 8), row("among all 20 classes", "quickdraw")] for k in (0, 1)]
+    (folder / "landmark-real--cpu.json").write_text(json.dumps(result({"spg-small": rows}, fusion, [found])))
+    subprocess.run([sys.executable, str(checkout / "bench" / "tables.py")], check=True, timeout=120)
+    page = (checkout / "train" / "README.md").read_text()
+    both = "25.0 [12.5, 50.0]; 37.5 [12.5, 50.0]"
+    assert f"| full | **31.2** | {both} | 75.0 | 31.2 |" in page
+    assert page.count("| nearest pixel | 25.0 | 25.0 [12.5, 50.0] | 75.0 | 25.0 |") == 1
+    assert f"| test (9) | fused over n | **31.2** | {both} | 31.2 |" in page
+    assert "| quickdraw (9) | among all 20 classes | **25.0** |" in page
+    assert "paired: +12.5 [-12.5, +25.0] (n = 15)" in page
+    assert "| n = 15 | f, 8-d | **0.500** | 0.500 [0.250, 0.750]; 0.500 [0.250, 0.750] | **0.250** |" in page
+    assert check(checkout).returncode == 0
