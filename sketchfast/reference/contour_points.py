@@ -32,9 +32,10 @@ def farthest_points(pixels: Tensor, n: int) -> list[int]:
     """The numbers of the first min(n, M) points of integer [M, 2], by distances between all pairs."""
     x, y = pixels[:, 0], pixels[:, 1]
     squared = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    nearest = squared[0]  # of each pixel, to the points chosen so far
     chosen = [0]
     while len(chosen) < min(n, len(pixels)):
-        nearest = squared[chosen].amin(dim=0)
         # Not argmax: of equal values it may return any.
         chosen.append(int((nearest == nearest.max()).nonzero()[0]))
+        nearest = torch.minimum(nearest, squared[chosen[-1]])
     return chosen
