@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from sketchfast._native import explain_missing_cuda, load_torch_ops
 from sketchfast.ops.operator_call import call
@@ -56,6 +57,8 @@ def landmark_pool(features: Tensor, points: Tensor, reduce: str = "mean") -> Ten
     ):
         points = points.float()
     _check("landmark_pool", features, points, reduce)
+    if not torch.compiler.is_compiling():
+        _refuse_tangents(features, points)
     return call("landmark_pool", features, points, reduce)
 
 
@@ -87,6 +90,12 @@ def _check(op: str, features: Tensor, points: Tensor, reduce: str) -> None:
         raise ValueError(
             f"{op}: points must be on the device of features, {features.device}, found {points.device}"
         )
+
+
+def _refuse_tangents(*tensors: Tensor) -> None:
+    """An operator without a forward-mode rule would drop them without a word."""
+    if any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors):
+        raise RuntimeError("landmark_pool has no forward-mode derivative")
 
 
 @torch.library.register_fake("sketchfast::landmark_pool")

@@ -1,19 +1,14 @@
 """Every instruction set's soft-weighted loss against the float64 definition: the operator itself only ever takes the widest."""
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from sketchfast import reference
+from tests.cpu.compiled_face import compiled_face
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PATHS = {1: "portable", 2: "avx2", 3: "avx512"}  # cpu::LossPath
 # Of the value and of the largest gradient, and the type's number in the face.
 DTYPES = {
@@ -47,24 +42,7 @@ extern "C" double loss(int path, int dtype, const void* x, const int64_t* y, con
 
 @pytest.fixture(scope="module")
 def library() -> ctypes.CDLL:
-    """csrc/cpu's loss behind two C functions, under build/, compiled again only where its text changed."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
-    if compiler is None:
-        pytest.skip("no C++ compiler found (CXX, g++, c++)")
-    folder = REPOSITORY / "csrc" / "cpu"
-    sources = [*sorted(folder.glob("soft_weighted_loss*.cpp")), folder / "cpu_features.cpp"]
-    texts = [path.read_bytes() for path in sorted((REPOSITORY / "csrc").glob("*/*"))]
-    digest = hashlib.sha256(b"".join([FACE.encode(), *texts])).hexdigest()[:16]
-    built = REPOSITORY / "build" / "cpu_paths" / f"soft_weighted_loss-{digest}.so"
-    if not built.exists():
-        built.parent.mkdir(parents=True, exist_ok=True)
-        face, unfinished = built.with_suffix(f".{os.getpid()}.cpp"), built.with_suffix(f".{os.getpid()}.so")
-        face.write_text(FACE)
-        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", f"-I{REPOSITORY / 'csrc'}", "-pthread"]
-        subprocess.run([compiler, *flags, face, *sources, "-o", unfinished], check=True)
-        face.unlink()
-        unfinished.replace(built)
-    loaded = ctypes.CDLL(str(built))
+    loaded = compiled_face("soft_weighted_loss", FACE)
     loaded.loss.restype = ctypes.c_double
     return loaded
 
