@@ -35,7 +35,7 @@ from sketchfast import atomic
 from sketchfast.data import ImageSet
 from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augment_sketches
 from sketchfast.data.classification import ClassificationSplit
-from sketchfast.data.cross_set import overlapping
+from sketchfast.data.cross_set import CrossSet, overlapping
 from sketchfast.data.joined_set import JoinedSet
 from sketchfast.data.load_classification import load_classification
 from sketchfast.metrics import PROTOCOLS
@@ -92,6 +92,8 @@ Decisions (D), where the paper is silent:
           of its mirror image are added. Top-1 accuracy is Prec@1.
           Edges of the photos are Canny's, not HED's; --data.photos DIR takes edge maps made elsewhere. "The remaining
           images are used as the training set": --data.train-on-photos trains on the edge maps of the photos as well.
+  cross   --evaluation.cross: every drawing of a class that both data sets have, told apart among all classes, and among
+          those that both have. Drawings that are in both sets (SPG's come from QuickDraw) are left out.
   small   the small configs train from scratch with AdamW; their network, sizes and augmentation are not the paper's.
 """
 
@@ -368,7 +370,7 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     split = load_split(data)
     print(split.summary())
     training = training_set(recipe, split)
-    cross = None if e.cross is None else cross_set(e, split.train.names, data.seed)
+    cross = None if e.cross is None else cross_set(recipe, split)
     keep_split(split, out / "split.json")
     models: dict[str, LandmarkNet] = {}
     curves: list[Section] = []
@@ -396,8 +398,8 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     if cross is not None:
         crossed = recognise_cross_set(model, cross, at, memory)
         there = len(np.unique(cross.labels))
-        chances = f"Chance: {1 / len(names):.4f} among all, {1 / there:.4f} among these."
-        tables[str(e.cross)] = crossed, next(iter(crossed)), chances
+        note = f"{cross.describe()}. Chance: {1 / len(names):.4f} among all, {1 / there:.4f} among these."
+        tables[str(e.cross)] = crossed, next(iter(crossed)), note
     searches: dict[str, Search] = {}
     retrieval: list[Row] = []
     if split.photos is not None:
@@ -437,10 +439,22 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     return results
 
 
-def cross_set(e: Evaluation, names: list[str], seed: int) -> ImageSet:
-    """Every drawing of the other data set whose class is among `names`; labels index them."""
-    other = load_classification(str(e.cross), e.cross_root, seed=seed)
-    return overlapping(JoinedSet([other.train, other.validation, other.test]), names)
+def cross_set(recipe: Recipe, split: ClassificationSplit) -> CrossSet:
+    """The other data set's drawings of classes that `split` has; labels index the classes of `split`."""
+    e = recipe.evaluation
+    other = load_classification(str(e.cross), e.cross_root, seed=recipe.data.seed)
+    drawings: ImageSet = JoinedSet([other.train, other.validation, other.test])
+    if {recipe.data.dataset, e.cross} <= {
+        "spg",
+        "quickdraw",
+    }:  # SPG's drawings are QuickDraw's: only new ones
+        own = {Path(name).name for name in (*split.train.ids, *split.validation.ids, *split.test.ids)}
+        drawings = drawings.subset([i for i, name in enumerate(drawings.ids) if Path(name).name not in own])
+    if not len(drawings):
+        raise ValueError(
+            f"--evaluation.cross-root {e.cross_root}: all of its drawings are in {split.name} as well"
+        )
+    return overlapping(drawings, split.names)
 
 
 def keep_split(split: ClassificationSplit, path: Path) -> None:

@@ -82,9 +82,9 @@ def sketchy(tmp_path_factory: pytest.TempPathFactory, drawn) -> Path:
 @pytest.fixture(scope="module")
 def quickdraw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, random = tmp_path_factory.mktemp("quickdraw"), np.random.default_rng(0)
-    for word in ("airplane", "cat", "unheard of"):
+    for number, word in enumerate(("airplane", "cat", "unheard of")):
         lines = [
-            {"word": word, "key_id": str(k), "drawing": random.integers(0, 256, (3, 2, 9)).tolist()}
+            {"word": word, "key_id": f"{number}{k}", "drawing": random.integers(0, 256, (3, 2, 9)).tolist()}
             for k in range(4)
         ]
         (root / f"{word}.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -296,6 +296,24 @@ def test_one_network_for_several_n_and_retrieval_of_photos(tmp_path: Path, sketc
     found = json.loads((again / "results.json").read_text())
     assert [row["method"] for row in found["rows"]] == ["global pooling", "nearest pixel"]
     assert load_run(again).landmarks == ()
+
+
+def test_a_cross_set_has_no_drawing_that_was_trained_on(quickdraw: Path) -> None:
+    config = CONFIGS["spg-small"][1]
+    data = replace(config.data, dataset="quickdraw", root=str(quickdraw))
+    split = recipe.load_split(data)
+    e = replace(config.evaluation, cross="quickdraw", cross_root=str(quickdraw))
+    with pytest.raises(ValueError, match="all of its drawings"):
+        recipe.cross_set(replace(config, data=data, evaluation=e), split)
+    half = replace(
+        split,
+        validation=split.test.subset([0]),
+        test=split.test.subset([1]),
+        train=split.train.subset([0, 4]),
+    )
+    found = recipe.cross_set(replace(config, data=data, evaluation=e), half)
+    own = {*half.train.ids, *half.validation.ids, *half.test.ids}
+    assert len(found) == 12 - len(own) and not own & set(found.ids)
 
 
 def test_a_run_that_dies_ends_with_the_weights_of_an_uninterrupted_one(
