@@ -6,7 +6,8 @@ over the points that is vectorised over the pixels, in numpy or in torch. Their 
 are others; a third peer puts the numpy loop behind our thinning, and its points are checked to be ours.
 
 One run, alternating rounds, medians. One thread: CPU time of the calling thread, in which every contender does all its work.
-All threads: wall time, ours alone. Parts: "thinning" is skeletonize alone, "listing" the rest of n = 1, "sampling" the rest.
+All threads: wall time, ours alone, and only where nothing else keeps the machine busy. Parts, as medians of the differences in a
+round: "thinning" is skeletonize alone, "listing" the rest of n = 1, "sampling" the rest.
 
 Spacing, against as many different pixels of the same centreline at random, averages over the sketches with at least 3n of them:
 the smallest distance between two points, the coefficient of variation of the distances to the nearest other point, and the
@@ -16,6 +17,7 @@ largest distance of a pixel of the centreline from its nearest point.
     SKETCHFAST_BENCH_QUICK=1 pytest bench/bench_contour_points.py -s # few rounds and sketches, writes nothing
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -73,35 +75,38 @@ def check_answers(images: np.ndarray, n: int) -> None:
 
 
 def ours(batch: np.ndarray, n: int, rounds: int) -> dict[str, Any]:
-    """Microseconds an image and its parts on one thread, and an image on all."""
-    us = medians(
-        {
-            "all": lambda images: numpy_ops.contour_points(images, n, threads=1),
-            "thinning and listing": lambda images: numpy_ops.contour_points(images, 1, threads=1),
-            "thinning": lambda images: numpy_ops.skeletonize(images, threads=1),
-        },
-        [batch],
-        rounds,
-    )
-    us = {name: value / len(batch) for name, value in us.items()}
-    walls = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        numpy_ops.contour_points(batch, n, threads=0)
-        walls.append(time.perf_counter() - start)
-    wall = 1e6 * float(np.median(walls[1:])) / len(batch)
-    return {
-        "us": round(us["all"], 2),
-        "per_second": round(1e6 / us["all"]),
-        "parts_us": {
-            "thinning": round(us["thinning"], 2),
-            "listing": round(us["thinning and listing"] - us["thinning"], 2),
-            "sampling": round(us["all"] - us["thinning and listing"], 2),
-        },
-        "threads": CPUS,
-        "us_all_threads": round(wall, 2),
-        "per_second_all_threads": round(1e6 / wall),
+    """Microseconds an image and its parts on one thread; on all of them, where nothing else runs."""
+    parts = {
+        "thinning": lambda: numpy_ops.skeletonize(batch, threads=1),
+        "listing": lambda: numpy_ops.contour_points(batch, 1, threads=1),
+        "sampling": lambda: numpy_ops.contour_points(batch, n, threads=1),
     }
+    seconds: list[list[float]] = []  # of each round, each part with those before it
+    repeats = 1 + 1024**2 * 16 // batch.size
+    for _ in range(2 * rounds + 1):  # the first one is the warm-up
+        seconds.append([])
+        for call in parts.values():
+            start = time.thread_time()
+            for _ in range(repeats):
+                call()
+            seconds[-1].append((time.thread_time() - start) / repeats)
+    us = 1e6 * np.median(seconds[1:], axis=0) / len(batch)
+    alone = 1e6 * np.median(np.diff(seconds[1:], axis=1, prepend=0), axis=0) / len(batch)
+    row: dict[str, Any] = {
+        "us": round(float(us[-1]), 2),
+        "per_second": round(1e6 / us[-1]),
+        "parts_us": {name: round(float(x), 2) for name, x in zip(parts, alone, strict=True)},
+        "threads": CPUS,
+        "per_second_all_threads": None,
+    }
+    if os.getloadavg()[0] < 1.5:  # wall time beside other work says nothing
+        walls = []
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            numpy_ops.contour_points(batch, n, threads=0)
+            walls.append(time.perf_counter() - start)
+        row["per_second_all_threads"] = round(len(batch) / float(np.median(walls[1:])))
+    return row
 
 
 def measured(case: str, images: np.ndarray, n: int, rounds: int) -> dict[str, Any]:

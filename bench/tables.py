@@ -158,7 +158,9 @@ def contour_points() -> str:
                         f"**{row['us']:.1f}**",
                         *(f"{row['parts_us'][piece]:.1f}" for piece in pieces),
                         f"{row['per_second']:,}",
-                        f"{row['per_second_all_threads']:,}",
+                        f"{row['per_second_all_threads']:,}"
+                        if row["per_second_all_threads"]
+                        else "not measured",
                         *(f"{x:.0f}x" for x in row["times"].values()),
                     )
                     for row in timed
@@ -184,7 +186,7 @@ def contour_points() -> str:
                 ),
             )
             + f"\n\nBatches, one thread unless said, path `{result['path_used']}`; pixels are those of an average centreline. "
-            f"{provenance(result)}"
+            f"Load of the machine: {result['load_average'][0]}. {provenance(result)}"
         )
     return "\n\n".join(parts)
 
