@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sketchfast.models.sketch_classifier import landmarks_of, member, shown_landmarks
 from sketchfast.runtime.landmark_picture import LANDMARK, POINT, drawn_landmarks, score_text
+from sketchfast.runtime.preprocess import INK_BELOW
 from sketchfast.training.report import PictureRow, PictureRowsSection
 
 if TYPE_CHECKING:
@@ -46,13 +47,15 @@ def landmark_rows(
     rows = []
     for row, i in enumerate(map(int, indices)):
         page = images.load(i)
+        sketch, corner = _around_ink(page[:, :, 0])
         pictures = []
         for one in found:
             n = one.points.shape[1] if one.valid[row] else 0
-            places = [
-                model.preprocess.to_image_pixels(points[row, :n], page) for points in (one.points, one.moved)
-            ]
-            pictures.append(drawn_landmarks(np.ascontiguousarray(page[:, :, 0]), *places, dots=1.7))
+            points, moved = (
+                model.preprocess.to_image_pixels(places[row, :n], page) - corner
+                for places in (one.points, one.moved)
+            )
+            pictures.append(drawn_landmarks(sketch, points, moved, dots=2.4))
         rows.append(PictureRow(_caption(images, i, scores[row]), pictures))
     legend = [("contour point", _hex(POINT)), ("after its offset", _hex(LANDMARK))]
     note = "Contour points spread along the strokes, and where the network moves each before it reads its features there."
@@ -92,7 +95,7 @@ def heat_rows(
         "Softmax over the categories at each place. White is 0; the darkest red is the largest value of the row, so the two maps "
         f"of a row compare. Evenly shared it would be {1 / heat.shape[1]:.3f} everywhere."
     )
-    columns = ["sketch, as the network gets it", "its class", "predicted, or second best"]
+    columns = ["network's input", "its class", "predicted, or second best"]
     return PictureRowsSection(title, columns, rows, note)
 
 
@@ -155,6 +158,17 @@ def _caption(images: ImageSet, i: int, scores: np.ndarray) -> str:
 def _pictures(images: ImageSet, indices: np.ndarray, count: int) -> list[np.ndarray]:
     blank = np.full((8, 8, 3), 255, np.uint8)
     return [images.load(int(i)) for i in indices] + [blank] * (count - len(indices))
+
+
+def _around_ink(sketch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The square that holds the ink, in the middle, and its corner (x, y) in the sketch; beyond the sketch it is white."""
+    rows, columns = (np.flatnonzero((sketch < INK_BELOW).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.ascontiguousarray(sketch), np.zeros(2)
+    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    top, left = (int(found[0] + found[-1] + 1 - side) // 2 for found in (rows, columns))
+    padded = np.pad(sketch, side, constant_values=255)
+    return padded[top + side : top + 2 * side, left + side : left + 2 * side], np.array([left, top])
 
 
 def _enlarged(sketch: np.ndarray) -> np.ndarray:

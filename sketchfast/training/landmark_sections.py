@@ -124,9 +124,9 @@ def per_class_table(scores: ClassificationScores, title: str) -> TableSection:
     for name, mean in sorted(scores.class_accuracy.items(), key=lambda item: item[1].value):
         k = scores.names.index(name)
         most = int(mistakes[k].argmax())
-        taken = f"{scores.names[most]}, {mistakes[k, most]} times" if mistakes[k, most] else "–"
+        taken = f"{scores.names[most]} ({mistakes[k, most]})" if mistakes[k, most] else "–"
         cells.append([name, mean.count, _interval(mean), float(scores.class_ap[name]), taken])
-    columns = ["class", "sketches", "accuracy", "AP", "taken most for"]
+    columns = ["class", "sketches", "accuracy", "AP", "taken most for (how often)"]
     return TableSection(f"{title}: each class, hardest first", columns, cells, scale=1.0)
 
 

@@ -86,7 +86,7 @@ def test_tables_and_numbers_are_those_of_the_scores() -> None:
     assert [row[0] for row in table.rows] == list(METHODS) and table.rows[1][-1] is None
     assert table.rows[0][-1].startswith(f"{-value:+.3f} [") and table.rows[0][1].value == 0.75
     assert [row[:2] for row in classes.rows] == [["cat", 4], [HOSTILE, 4], ["bus", 4]]
-    assert classes.rows[0][-1] == f"{HOSTILE}, 2 times" and classes.rows[1][-1] == "–"
+    assert classes.rows[0][-1] == f"{HOSTILE} (2)" and classes.rows[1][-1] == "–"
     assert landmarks.columns == ["n = 3", "n = 5"]
     # One right sketch of each class, then one that was mistaken.
     assert [row.caption.split("\n")[2] for row in landmarks.rows] == [f"{HOSTILE} {i}" for i in (6, 1, 2, 0)]
