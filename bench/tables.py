@@ -191,6 +191,47 @@ def contour_points() -> str:
     return "\n\n".join(parts)
 
 
+def landmark_pool() -> str:
+    def ratio(row: dict[str, Any], key: str) -> str:
+        return f"**{row[key]:.1f}x**" if row[key] else ""
+
+    parts = []
+    for result in results("landmark_pool"):
+        cases: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+        for row in result["rows"]:
+            cases.setdefault(tuple(str(row[key]) for key in ("shape", "n", "layout", "dtype")), {})[
+                row["run"]
+            ] = row
+        head = ("features", "n", "layout", "dtype", "forward ms", "grid_sample / ours", "roi_align / ours")
+        head += ("with backward ms", "grid_sample / ours", "roi_align / ours, features only")
+        head += ("MB moved", "GB/s", "forward MB", "forward GB/s", "copy GB/s", "fill GB/s")
+        lines = [
+            (
+                *case,
+                runs["forward"]["ms"],
+                ratio(runs["forward"], "times_grid_sample"),
+                ratio(runs["forward"], "times_roi_align"),
+                runs["forward+backward"]["ms"],
+                ratio(runs["forward+backward"], "times_grid_sample"),
+                ratio(runs["features"], "times_roi_align"),
+                *(
+                    runs[run][key]
+                    for run in ("forward+backward", "forward")
+                    for key in ("mb_moved", "gb_per_s")
+                ),
+                *(runs["forward+backward"][key] for key in ("copy_gb_per_s", "fill_gb_per_s")),
+            )
+            for case, runs in cases.items()
+        ]
+        parts.append(
+            markdown(head, lines)
+            + "\n\nOne thread, its CPU time. MB moved and GB/s are those of forward and backward to features and points unless said; "
+            f"copy and fill are those of a tensor of that size. Load of the machine: {result['load_average'][0]}. "
+            + provenance(result)
+        )
+    return "\n\n".join(parts)
+
+
 def soft_weighted_loss() -> str:
     parts = []
     for result in results("soft_weighted_loss"):
@@ -534,6 +575,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "spg": spg,
     "soft_weighted_loss": soft_weighted_loss,
     "hamming": hamming,
+    "landmark_pool": landmark_pool,
     "skeletonize": skeletonize,
     "contour_points": contour_points,
     "retrieval": retrieval,
