@@ -6,7 +6,7 @@
 
 `variants`: the config `ablation` of train/landmark.py, one network a run. `real`: the configs `demo`, `spg-small` and
 `sketchy-small` (networks for several n, their fusion, the same backbone with global pooling), the latter two also on
-QuickDraw's drawings of the classes they share.
+QuickDraw's drawings of the classes they share, and `sketchy-retrieval-small` (photos found by sketches).
 
 A run that has finished is not repeated and one that was interrupted is continued, so the command may be stopped and
 started again. Writes bench/results/landmark-{variants,real}--<device>.json, which `python bench/tables.py` puts into
@@ -34,7 +34,8 @@ VARIANTS = (
     *("resnet", "only-landmarks", "landmarks+offset", "landmarks+diversity", "landmarks+offset+class-aware"),
     "full",
 )
-REAL = {"demo": None, "spg-small": "SPG", "sketchy-small": "Sketchy"}  # config -> folder of its data
+# config -> folder of its data
+REAL = {"demo": None, "spg-small": "SPG", "sketchy-small": "Sketchy", "sketchy-retrieval-small": "Sketchy"}
 
 
 KEPT = ("data", "method", "count", "accuracy", "intervals", "mAP")
@@ -75,8 +76,10 @@ def settings(options: argparse.Namespace, arm: str) -> list[str]:
     if REAL[arm] is None:
         return [arm]
     root = Path(options.root)
-    cross = ["--evaluation.cross", "quickdraw", "--evaluation.cross-root", str(root / "QuickDraw")]
-    return [arm, "--data.root", str(root / str(REAL[arm])), *cross]
+    own = [arm, "--data.root", str(root / str(REAL[arm]))]
+    if arm == "sketchy-retrieval-small":
+        return own
+    return [*own, "--evaluation.cross", "quickdraw", "--evaluation.cross-root", str(root / "QuickDraw")]
 
 
 def train(options: argparse.Namespace, arm: str, seed: int) -> None:
