@@ -225,8 +225,8 @@ def landmark_pool() -> str:
         ]
         parts.append(
             markdown(head, lines)
-            + "\n\nOne thread, its CPU time. MB moved and GB/s are those of forward and backward to features and points unless said; "
-            f"copy and fill are those of a tensor of that size. Load of the machine: {result['load_average'][0]}. "
+            + "\n\nOne thread, its CPU time. MB moved and GB/s: forward and backward to features and points, unless said; "
+            f"copy and fill: a tensor of that size. Load of the machine: {result['load_average'][0]}. "
             + provenance(result)
         )
     return "\n\n".join(parts)
