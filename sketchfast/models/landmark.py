@@ -99,6 +99,8 @@ class LandmarkNet(nn.Module):
         self.backbone, _ = build_backbone(config.backbone_spec())
         channels, landmarks = self.backbone.num_channels, self.config.landmarks
         pooled = self.backbone.num_features if config.pooling == "global" else channels
+        if config.pooling == "landmarks":  # AlexNet's and VGG's own classifier layers would never be read
+            self.backbone.head = nn.Identity()
         self.classifiers = nn.ModuleList(nn.Linear(pooled, config.num_classes) for _ in landmarks or (0,))
         moved = landmarks if config.offsets else ()
         self.offset_layers = nn.ModuleList(nn.Conv2d(channels, 2 * n, kernel_size=1) for n in moved)
