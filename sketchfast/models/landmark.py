@@ -250,15 +250,20 @@ class LandmarkNet(nn.Module):
         f for n landmarks (None: the first of ``config.landmarks``) beside f_s, the largest response at each cell over the
         categories (D). mirrored: the descriptors of an image and its mirror image are added (D).
         """
+        return self.descriptors(images, n, mirrored)[-1]
+
+    def descriptors(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> list[Tensor]:
+        """[f alone [B, C], ``describe``] from one pass, each of unit length; without the category-aware branch only the first."""
         number = 0 if n is None else member_of(n, self.landmarks)
         output = self(images)
-        parts = [output.features[number]]
+        found = [F.normalize(_at_least_float32(output.features[number]), dim=1)]
         if output.responses is not None:
-            parts.append(output.responses.amax(dim=1).flatten(1))
-        descriptor = F.normalize(torch.cat([_at_least_float32(part) for part in parts], dim=1), dim=1)
+            parts = [output.features[number], output.responses.amax(dim=1).flatten(1)]
+            found.append(F.normalize(torch.cat([_at_least_float32(part) for part in parts], dim=1), dim=1))
         if mirrored:
-            descriptor = F.normalize(descriptor + self.describe(images.flip(3), n, False), dim=1)
-        return descriptor
+            other = self.descriptors(images.flip(3), n, False)
+            found = [F.normalize(a + b, dim=1) for a, b in zip(found, other, strict=True)]
+        return found
 
     def encode_sketch(self, images: Tensor) -> Tensor:
         """``describe``: sketches and edge maps of photos go through the same network."""

@@ -133,8 +133,13 @@ class LandmarkEnsemble(nn.Module):
 
     def describe(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> Tensor:
         """The descriptor of the member for n landmarks (None: the first), as ``LandmarkNet.describe``."""
+        return self.descriptors(images, n, mirrored)[-1]
+
+    def descriptors(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> list[Tensor]:
+        """As ``LandmarkNet.descriptors``, of the same member."""
         member: Any = self.members[0 if n is None else member_of(n, self.landmarks)]
-        return member.describe(images, None, mirrored)
+        found: list[Tensor] = member.descriptors(images, None, mirrored)
+        return found
 
     def encode_sketch(self, images: Tensor) -> Tensor:
         """``describe``: sketches and edge maps of photos go through the same network."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from sketchfast.models import LandmarkEnsemble, LandmarkNet, LandmarkNetConfig, fit_fusion, load_run
 from sketchfast.runtime.preprocess import Preprocess
@@ -94,6 +95,10 @@ def test_ensemble_is_its_members_and_survives_saving(tmp_path: Path, seed: int) 
         )
         assert torch.equal(ensemble.describe(images, 12), members[2].describe(images))
         assert torch.equal(ensemble.encode_photo(images), members[0].describe(images))
+        f, joint = ensemble.descriptors(images, 12)
+        views = [F.normalize(members[2](view).features[0], dim=1) for view in (images, images.flip(3))]
+        torch.testing.assert_close(f, F.normalize(views[0] + views[1], dim=1))  # f_s has no part in it
+        assert torch.equal(joint, ensemble.describe(images, 12))
         save_model(tmp_path / "run" / "model", ensemble)
         loaded = load_run(tmp_path / "run")
         assert isinstance(loaded, LandmarkEnsemble) and loaded.config == ensemble.config
