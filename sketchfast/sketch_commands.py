@@ -94,7 +94,7 @@ def _each(jobs: Sequence[SketchJob], work: Callable[[SketchJob], Answer], doing:
                 failed += 1
                 continue
             if json:
-                print(dumps({"sketch": job.sketch.name} | record))
+                print(dumps({"sketch": job.sketch.name} | record, allow_nan=False))
                 continue
             if record["blank"]:
                 _tell(f"{job.sketch.name} shows no ink: {_BLANK[doing]}")

@@ -31,7 +31,7 @@ class ClassificationSplit:
     train_photos: edge maps that may be trained on; they may be in `photos` too (the notes say).
     seed, settings: what the split was drawn with. notes: what a reader of the results should know.
 
-    Raises ValueError when the parts name different classes or share sketches.
+    Raises ValueError when the parts name different classes or share sketches, or there is nothing to train on or to test on.
     """
 
     name: str
@@ -54,6 +54,8 @@ class ClassificationSplit:
                 )
             if images.modality != "sketch":
                 raise ValueError(f"{self.name}: {part} must be sketches or edge maps, got photos")
+            if part in ("train", "test") and not len(images):
+                raise ValueError(f"{self.name}: {part} has no sketches, expected at least one")
             if part in ("photos", "train_photos"):
                 continue
             for item in images.ids:
@@ -173,6 +175,9 @@ def read_split(path: str | os.PathLike[str], dataset: str) -> SavedSplit:
             unknown = sorted(set(classes) - set(names))
             if unknown:
                 raise ValueError(f"{part} lists classes that `names` does not: {', '.join(unknown[:5])}")
+        for part in ("train", "test"):
+            if not any(members[part].values()):
+                raise ValueError(f"{part} lists no sketches")
         return SavedSplit(
             path,
             dataset,

@@ -36,9 +36,10 @@ _ALIAS_OF = {class_key(name): group[0] for group in ALIASES for name in group}
 
 
 def matched_names(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
-    """Their name -> ours, for the classes that both have, in their order; each of ours at most once.
+    """Their name -> ours, for the classes that both have, in their order.
 
-    A name equal but for case, "_", "-" and blanks comes before an alias.
+    A name equal but for case, "_", "-" and blanks comes before an alias. Each of ours gets at most one alias; names of theirs
+    that are equal but for these get the same of ours.
     """
     by_key = {class_key(name): name for name in ours}
     exact = {name: by_key[class_key(name)] for name in theirs if class_key(name) in by_key}

@@ -68,6 +68,12 @@ def load_classification(
         fixed = sorted(set(options) - set(_LOOKS))
         if fixed:
             raise ValueError(f"{saved.path} says which items are whose: leave out {', '.join(fixed)}")
+        foreign = sorted(set(saved.settings) - set(defaults))
+        if foreign:
+            raise ValueError(
+                f"{saved.path} is a damaged split: {key} has no settings {', '.join(foreign)}, expected some of "
+                f"{', '.join(defaults)}"
+            )
         options = {**saved.settings, **options, "classes": saved.names}
         seed = saved.seed
     if key == "synthetic":

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sketchfast.arrays import as_array
 from sketchfast.metrics.bootstrap import Mean, bootstrap_interval
 
 
@@ -123,12 +124,13 @@ class ClassificationScores:
 
 
 def evaluate_classification(
-    scores: ArrayLike, labels: ArrayLike, names: Sequence[str], *, at: Iterable[int] = (1, 5)
+    scores: ArrayLike, labels: ArrayLike, names: Sequence[str], *, at: Iterable[int] | None = None
 ) -> ClassificationScores:
     """Score the classes given to N sketches.
 
     scores: real [N, K], one for each class, higher = more likely; compared exactly as given. Infinite ones are allowed.
-    labels: integers [N], index into names, the K names. at: the k of accuracy; 1 is added where it is missing.
+    labels: integers [N], index into names, the K names. at: the k of accuracy; 1 is added where it is missing. None: 1, and 5
+        where there are more classes than that.
     A class that no sketch has gets no AP (NaN), is left out of the mean, and is named in `notes`.
 
     Raises ValueError naming the argument: shapes that do not fit, no sketch, names that repeat, NaN, labels outside
@@ -195,9 +197,9 @@ def _average_precision(scores: NDArray[Any], own: NDArray[np.bool_]) -> float:
 
 
 def _checked(
-    scores: ArrayLike, labels: ArrayLike, names: Sequence[str], at: Iterable[int]
+    scores: ArrayLike, labels: ArrayLike, names: Sequence[str], at: Iterable[int] | None
 ) -> tuple[NDArray[Any], NDArray[np.int64], tuple[int, ...]]:
-    values, own = np.asarray(scores), np.asarray(labels)
+    values, own = as_array(scores), as_array(labels)
     if values.dtype.kind not in "fiu":
         raise TypeError(f"scores: expected real numbers; found {values.dtype}")
     if values.ndim != 2 or 0 in values.shape:
@@ -224,6 +226,8 @@ def _checked(
     missing = np.isnan(values).any(axis=1)
     if missing.any():
         raise ValueError(f"scores: expected numbers; found NaN for sketch {missing.argmax()}")
+    if at is None:
+        at = [k for k in (1, 5) if k < num_classes]
     cuts = {1, *at}
     for k in cuts:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= num_classes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sketchfast.arrays import as_array
 from sketchfast.metrics.ranking import ALL_POSITIVES, HITS_IN_TOP_K, MIN_OF_K_AND_POSITIVES
 
 
@@ -98,7 +99,7 @@ def paired_labels(query_labels: object, gallery_labels: object) -> tuple[np.ndar
     """Labels as one-dimensional arrays of integers or of strings, both of one kind."""
     labels = []
     for name, given in (("query_labels", query_labels), ("gallery_labels", gallery_labels)):
-        array = given.detach().cpu().numpy() if hasattr(given, "detach") else np.asarray(given)
+        array = as_array(given)
         if array.ndim != 1:
             raise ValueError(
                 f"{name}: expected one label per item (one dimension); found shape {array.shape}"

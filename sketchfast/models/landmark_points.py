@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ def project(points: Tensor, image: Sequence[int], cells: Sequence[int]) -> Tenso
     found = []
     for axis, (pixels, count) in enumerate(zip(reversed(image), reversed(cells), strict=True)):
         exact = points[..., axis].long() if not points.is_floating_point() else points[..., axis].double()
+        exact = exact.clamp(0, pixels)  # before the product, which the largest int64 would overflow
         found.append(torch.div(exact * count, pixels, rounding_mode="floor").clamp(0, count - 1).long())
     return torch.stack(found, dim=-1)
 
@@ -44,7 +46,7 @@ def at_cells(offsets: Tensor, cells: Tensor) -> Tensor:
 def check_landmarks(landmarks: Sequence[int]) -> None:
     """ValueError unless they are whole numbers in 1..MAX_POINTS, at least one and none twice."""
     for n in landmarks:
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_POINTS:
+        if isinstance(n, bool) or not isinstance(n, Integral) or not 1 <= n <= MAX_POINTS:
             raise ValueError(f"landmarks must be whole numbers in 1..{MAX_POINTS}, got {n!r}")
     if not landmarks or len(set(landmarks)) < len(landmarks):
         raise ValueError(f"landmarks must be one or more different numbers, got {tuple(landmarks)}")

@@ -49,7 +49,7 @@ class SketchClassifier:
 
     model: LandmarkNet, LandmarkEnsemble, or the folder of a run or checkpoint of one. Sketches are prepared as in training;
     the scores are the mean over the sketch and its mirror image, as the paper tests.
-    Raises ValueError for another kind of model, or one whose classes have no names.
+    Raises ValueError for another kind of model, one whose classes have no names, and weights that are not finite.
     """
 
     def __init__(
@@ -69,6 +69,12 @@ class SketchClassifier:
         if not model.class_names:
             raise ValueError(
                 f"{where} a {type(model).__name__} without class names: there is nothing to answer"
+            )
+        broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+        if broken:
+            raise ValueError(
+                f"{where.rpartition(' ')[0]}: the weights are not finite ({len(broken)} tensors, e.g. {broken[0]}); "
+                "its training diverged"
             )
         self.model = model.eval()
         self._names = list(model.class_names)
@@ -166,7 +172,7 @@ class SketchClassifier:
 
     def _batch(self, sketch: np.ndarray) -> Tensor:
         values = self.model.preprocess(_page(sketch), sketch=True)
-        return torch.from_numpy(values)[None].to(next(self.model.parameters()).device)
+        return torch.from_numpy(values)[None].to(next(self.model.parameters()))
 
 
 class Landmarks(NamedTuple):

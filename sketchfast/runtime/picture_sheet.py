@@ -33,12 +33,12 @@ class LegendLine:
 def sheet(drawn: Image.Image, lines: Sequence[LegendLine], *, title: str = "", note: str = "") -> Image.Image:
     """The drawn sketch in a frame, under its title, with the legend at its right; below it where it is wide.
 
-    Names and titles that are too long are cut. note: the last line of the legend, quiet.
+    Names and titles that are too long are cut, and line breaks and the like in them are blanks. note: the last line of the legend, quiet.
     """
     font, small = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
     below = drawn.width > 1.5 * drawn.height
     measure = ImageDraw.Draw(drawn)
-    names = [_shorten(" ".join(line.name.split()), measure, font) for line in lines]
+    names = [_shorten(_one_line(line.name), measure, font) for line in lines]
     indents = [0 if line.colour is None else _SWATCH + 8 for line in lines]
     name_width = max((i + measure.textlength(n, font=font) for i, n in zip(indents, names)), default=0)
     valued = any(line.value for line in lines)
@@ -49,6 +49,7 @@ def sheet(drawn: Image.Image, lines: Sequence[LegendLine], *, title: str = "", n
     )
     depth = -(-len(lines) // columns)
     legend_height = _LINE * (depth + bool(note))
+    title = _one_line(title)
     header = _LINE + 4 if title else 0
     if below:
         all_columns = columns * (legend_width + 2 * _MARGIN) - 2 * _MARGIN
@@ -100,6 +101,11 @@ def shrunk(sketch: np.ndarray) -> tuple[np.ndarray, int]:
     padded = np.pad(sketch, ((0, -height % factor), (0, -width % factor)), constant_values=255)
     blocks = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor)
     return blocks.min(axis=(1, 3)), factor
+
+
+def _one_line(text: str) -> str:
+    """Blanks for what has no picture: a file may be named anything, and Pillow measures single lines only."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _shorten(text: str, draw: ImageDraw.ImageDraw, font: _Font, width: float = _NAME_WIDTH) -> str:

@@ -49,7 +49,8 @@ def load_model(
 
     models: the class expected, which has a classmethod `from_metadata(metadata) -> model`; or a dict of such
         functions by class name where several classes are welcome.
-    ValueError: another class (both are named), tensors missing, unexpected or of another shape (named), a damaged file.
+    ValueError: another class (both are named), a config that no model of the class can be made with (the file is named),
+        tensors missing, unexpected or of another shape (named), a damaged file.
     """
     path = Path(path)
     metadata = read_metadata(path)
@@ -67,7 +68,13 @@ def load_model(
         raise ValueError(
             f"{path}: this checkpoint holds a {found}, expected {' or '.join(sorted(factories))}"
         )
-    model = factories[found](metadata)
+    try:
+        model = factories[found](metadata)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            f"{path / METADATA_FILE}: damaged, no {found} can be made with it: {said}"
+        ) from error
     load_weights(path, model)
     return model.to(device).eval(), metadata
 

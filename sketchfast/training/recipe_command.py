@@ -32,9 +32,8 @@ def choose_recipe(
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--list" in arguments:
-        print("\n".join(f"{name:<36} {what}" for name, (what, _) in configs.items()))
-        if listed:
-            print(listed)
+        lines = [f"{name:<36} {what}" for name, (what, _) in configs.items()]
+        _print("\n".join([*lines, listed] if listed else lines))
         return None
     named = bool(arguments) and not arguments[0].startswith("-")
     real = any(word.startswith("--data.root") for word in arguments)
@@ -63,6 +62,15 @@ def parse_recipe(recipe: R, arguments: Sequence[str], names: Sequence[str], scri
     if rest:  # once more for its own words, which name similar settings
         tyro.cli(type(recipe), default=recipe, args=arguments, description=text)
     return parsed
+
+
+def _print(text: str) -> None:
+    """Also into a pipe whose reader, e.g. `head`, has seen enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python writes what is left once more at its end, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def unknown_config(name: str, names: Sequence[str], script: str) -> str:
@@ -99,7 +107,7 @@ def run_recipe(main: Callable[[], Any], script: str, environment: Mapping[str, s
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
         if environment.get("SKETCHFAST_TRACEBACK"):
             raise
         raise SystemExit(f"{script}: {error}\n(SKETCHFAST_TRACEBACK=1 shows where)") from None

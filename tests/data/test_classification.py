@@ -234,6 +234,11 @@ def test_saved_splits_that_do_not_fit(tu_berlin, tmp_path):
         load(parts={**parts, "test": {"alarm clock": parts["test"]["cat"]}})
     with pytest.raises(ValueError, match=r"is in train and in test"):
         load(parts={**parts, "test": parts["train"]})
+    with pytest.raises(ValueError, match=r"split.json is a damaged split: tu_berlin has no settings colour"):
+        load(settings={"colour": "red"})
+    for part in ("train", "test"):
+        with pytest.raises(ValueError, match=f"split.json is a damaged split: {part} lists no sketches"):
+            load(parts={**parts, part: {"cat": []}})
     load()
     (tu_berlin / parts["test"]["cat"][0]).unlink()
     with pytest.raises(
@@ -348,6 +353,8 @@ def test_a_split_that_does_not_fit_together(tu_berlin):
         ClassificationSplit(**fields, test=split.train.subset([3]))
     with pytest.raises(ValueError, match="is twice in test"):
         ClassificationSplit(**fields, test=split.test.subset([3, 3]))
+    with pytest.raises(ValueError, match="x: test has no sketches"):
+        ClassificationSplit(**fields, test=split.test.subset([]))
     with pytest.raises(ValueError, match="test must have the class names"):
         ClassificationSplit(**fields, test=Relabelled(split.test, ["a", "b", "c"], split.test.labels))
 

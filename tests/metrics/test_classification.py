@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, confusion_matrix, top_k_accuracy_score
 
 from sketchfast.metrics import (
@@ -100,6 +101,16 @@ def test_a_class_without_sketches_is_left_out_and_named(seed):
     assert written["accuracy"]["5"] == result.accuracy[5].value and written["mAP"] == result.mean_ap
     assert written["intervals"]["1"] == [result.accuracy[1].low, result.accuracy[1].high]
     assert written["count"] == len(result) == int(here.sum()) and len(written["classes"]) == 7
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_are_scored_as_they_are(seed, dtype):
+    scores, labels, names = random_scores(seed, classes=4)
+    given = torch.tensor(scores, dtype=dtype, requires_grad=True)
+    result = evaluate_classification(given, torch.tensor(labels), names)
+    assert result.at == (1,)  # 5 of 4 classes would always be right
+    expected = evaluate_classification(given.detach().double().numpy(), labels, names)
+    assert (result.rank == expected.rank).all() and (result.ap == expected.ap).all()
 
 
 def test_mistakes_add_up_and_the_most_frequent_come_first(seed):

@@ -173,6 +173,24 @@ def test_bad_input_is_named(model: Model, tmp_path: Path) -> None:
         SketchClassifier(nameless)
     with pytest.raises(ValueError, match="model is a Linear, expected a LandmarkNet"):
         SketchClassifier(nn.Linear(1, 1))  # type: ignore[arg-type]
+    diverged = network(1, (3,))
+    nn.init.constant_(diverged.classifiers[0].bias, torch.nan)
+    save_model(tmp_path / "model", diverged)
+    with pytest.raises(
+        ValueError, match=r"model: the weights are not finite \(1 tensors, e.g. classifiers.0.bias\)"
+    ):
+        SketchClassifier(tmp_path / "model")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_precisions_answer_nearly_the_same(dtype: torch.dtype, seed: int) -> None:
+    page = drawing(seed, 50, 70)
+    expected = SketchClassifier(network(1, (3,))).classify(page, 4)
+    found = SketchClassifier(network(1, (3,)).to(dtype)).classify(page, 4)
+    assert dict(zip(found.names, found.scores)) == pytest.approx(
+        dict(zip(expected.names, expected.scores)), abs=0.05
+    )
+    np.testing.assert_allclose(found.landmarks, expected.landmarks)
 
 
 def test_the_parser_asks_it(model: Model, seed: int, tmp_path: Path) -> None:

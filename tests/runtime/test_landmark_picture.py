@@ -81,6 +81,8 @@ def test_the_same_picture_each_time_and_only_our_own_is_replaced(tmp_path: Path)
     assert (
         landmark_picture(sketch, points, points + 2, file, title="x", answers=[("a\nb" * 200, 0.5)]) == data
     )
+    odd = landmark_picture(sketch, points, points + 2, title="\n a\x00b\r\n\udc80c\u2028", answers=[])
+    assert odd == landmark_picture(sketch, points, points + 2, title="a b c", answers=[])
     Image.new("RGB", (4, 4)).save(tmp_path / "mine.png")
     with pytest.raises(FileExistsError, match=r"mine\.png: exists and is not a landmark picture"):
         landmark_picture(sketch, points, points, tmp_path / "mine.png")

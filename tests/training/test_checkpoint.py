@@ -81,7 +81,9 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
         load_weights(tmp_path / "model", model)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "missing", "metadata", "foreign metadata", "newer"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "flip", "missing", "metadata", "foreign metadata", "newer", "config", "odd"]
+)
 def test_damaged_files_are_named(tmp_path: Path, seed: int, damage: str) -> None:
     folder = save_model(tmp_path / "model", ToyModel())
     weights, metadata = folder / "model.safetensors", folder / "metadata.json"
@@ -103,6 +105,13 @@ def test_damaged_files_are_named(tmp_path: Path, seed: int, damage: str) -> None
     elif damage == "foreign metadata":
         metadata.write_text("[]")
         message = r"metadata\.json: not checkpoint metadata"
+    elif damage == "config":
+        del record["config"]
+        metadata.write_text(json.dumps(record))
+        message = r"metadata\.json: damaged, no ToyModel can be made with it: 'config' is missing"
+    elif damage == "odd":
+        metadata.write_text(json.dumps({**record, "config": {**record["config"], "colour": "red"}}))
+        message = r"metadata\.json: damaged, no ToyModel can be made with it: .*colour"
     else:
         metadata.write_text(json.dumps({**record, "format": 99}))
         message = r"format 99.*upgrade"

@@ -38,5 +38,7 @@ def test_errors_and_interrupts_are_told_in_a_line(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "train/x.py: interrupted\n"
     with pytest.raises(SystemExit, match=r"train/x.py: no such thing"):
         run_recipe(raising(ValueError("no such thing")), "train/x.py", {})
+    with pytest.raises(SystemExit, match=r"train/x.py: no such type"):
+        run_recipe(raising(TypeError("no such type")), "train/x.py", {})
     with pytest.raises(ValueError):
         run_recipe(raising(ValueError("no such thing")), "train/x.py", {"SKETCHFAST_TRACEBACK": "1"})
