@@ -33,7 +33,7 @@ class LegendLine:
 def sheet(drawn: Image.Image, lines: Sequence[LegendLine], *, title: str = "", note: str = "") -> Image.Image:
     """The drawn sketch in a frame, under its title, with the legend at its right; below it where it is wide.
 
-    Names and titles that are too long are cut, and line breaks and the like in them are blanks. note: the last line of the legend, quiet.
+    Names and titles that are too long are cut; line breaks and the like in them are blanks. note: the last line, quiet.
     """
     font, small = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
     below = drawn.width > 1.5 * drawn.height
