@@ -79,8 +79,8 @@ Read = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], Tensor]  # 
 class LandmarkNet(nn.Module):
     """The network for one n or several. ``class_names`` are in label order; ``preprocess`` travels with the checkpoint.
 
-    Raises ValueError naming the setting for numbers of landmarks that are no whole numbers in 1..4096 or repeat, a number of
-    class names other than num_classes, and fusion weights that do not fit.
+    Raises ValueError naming the setting for numbers of landmarks that are no whole numbers in 1..4096 or repeat, class names
+    that repeat or are not num_classes, and fusion weights that do not fit.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class LandmarkNet(nn.Module):
         _check_config(config, class_names)
         # A copy, since set_fusion writes into it.
         none = config.pooling == "global"
-        self.config = dataclasses.replace(config, landmarks=() if none else tuple(config.landmarks))
+        self.config = dataclasses.replace(config, landmarks=() if none else tuple(map(int, config.landmarks)))
         self.class_names = list(class_names) if class_names is not None else []
         self.preprocess = preprocess or Preprocess()
         self.backbone, _ = build_backbone(config.backbone_spec())
@@ -164,7 +164,8 @@ class LandmarkNet(nn.Module):
             input, finite (whole numbers are not checked for it); found in the images when None. Points outside the
             image are taken to its edge.
 
-        Raises ValueError for other shapes, NaN or infinite points, a backbone that gives no map, and a map of size 0.
+        Raises ValueError for other shapes, NaN or infinite points, a backbone that gives no map, a map of size 0, and on the
+        CPU offsets that are NaN.
         """
         features = self._map(images, points)
         return LandmarkOutput(*self._read(images, features, points), *self._categories(features))
@@ -190,7 +191,12 @@ class LandmarkNet(nn.Module):
                 delta = at_cells(self.offset_layers[number](features), own).to(where.dtype)
             else:
                 delta = torch.zeros_like(where)
-            f = ops.landmark_pool(features, where + delta)
+            try:
+                f = ops.landmark_pool(features, where + delta)
+            except RuntimeError as error:
+                if "NaN" not in str(error):
+                    raise
+                raise ValueError(_not_finite(images)) from error
             vectors.append(f)
             logits.append(self.classifiers[number](f))
             landmarks.append(where)
@@ -317,6 +323,9 @@ def _check_config(config: LandmarkNetConfig, class_names: Sequence[str] | None) 
         raise ValueError(f"num_classes must be the number of categories, got {config.num_classes}")
     if class_names is not None and len(class_names) != config.num_classes:
         raise ValueError(f"class_names has {len(class_names)} names for num_classes={config.num_classes}")
+    if class_names is not None and len(set(class_names)) < len(class_names):
+        twice = next(name for i, name in enumerate(class_names) if name in class_names[:i])
+        raise ValueError(f"class_names must be different names, {twice!r} is there twice")
     if config.pooling not in ("landmarks", "global"):
         raise ValueError(f"pooling must be 'landmarks' or 'global', got {config.pooling!r}")
     if config.pooling == "landmarks":
@@ -324,6 +333,15 @@ def _check_config(config: LandmarkNetConfig, class_names: Sequence[str] | None) 
     if config.fusion:
         landmarks = config.landmarks if config.pooling == "landmarks" else ()
         checked_fusion(config.fusion, landmarks, landmarks)
+
+
+def _not_finite(images: Tensor) -> str:
+    if not images.isfinite().all():
+        return "images must be finite, some of their pixels are NaN or infinite"
+    return (
+        "the offsets of the landmarks are NaN: weights or features are no longer finite. Where this is in training, it "
+        "diverged: lower --optimizer.lr"
+    )
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

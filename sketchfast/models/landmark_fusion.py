@@ -18,6 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from sketchfast.arrays import as_array
 from sketchfast.models.landmark import (
     LandmarkNet,
     LandmarkNetConfig,
@@ -41,7 +42,7 @@ def fit_fusion(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
 
     Raises ValueError for other shapes, labels outside 0..K-1, and scores that are negative or not finite.
     """
-    found, classes = _as_array(scores).astype(np.float64), _as_array(labels)
+    found, classes = as_array(scores).astype(np.float64), as_array(labels)
     if found.ndim != 3 or 0 in found.shape or classes.shape != found.shape[:1]:
         raise ValueError(
             "scores must be [N, M, K] with N, M, K >= 1 and labels [N], "
@@ -152,7 +153,3 @@ class LandmarkEnsemble(nn.Module):
     def set_fusion(self, weights: Sequence[float], landmarks: Sequence[int]) -> None:
         """Keep the weights that ``fit_fusion`` found for these n; ValueError when they are another set of n."""
         self.config.fusion = checked_fusion(weights, landmarks, self.landmarks)
-
-
-def _as_array(values: ArrayLike) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
