@@ -136,6 +136,22 @@ class SavedSplit:
     names: list[str]
     members: dict[str, dict[str, list[str]]]
 
+    def differences(self, split: ClassificationSplit) -> list[str]:
+        """What another split has otherwise, one text each: data set, seed, settings, classes, and items of the parts."""
+        other = json.loads(json.dumps(split.to_dict()))
+        keys = sorted(self.settings.keys() | other["settings"].keys())
+        pairs: list[tuple[str, Any, Any]] = [
+            ("data set", self.dataset, other["dataset"]),
+            ("seed", self.seed, other["seed"]),
+            *((key, self.settings.get(key), other["settings"].get(key)) for key in keys),
+        ]
+        found = [f"{what}: {here!r} there, {there!r} now" for what, here, there in pairs if here != there]
+        if self.names != other["names"]:
+            found.append(f"classes: {len(self.names)} there, {len(other['names'])} now, or in another order")
+        parts = sorted(self.members.keys() | other["parts"].keys())
+        changed = [part for part in parts if self.members.get(part) != other["parts"].get(part)]
+        return [*found, f"other images in {', '.join(changed)}"] if changed else found
+
     def pick(self, part: str, pool: ImageSet) -> ImageSet:
         """The items of a part, taken from all that the data set has; FileNotFoundError or ValueError naming what is not there."""
         listed = [(item, name) for name in self.names for item in self.members[part].get(name, [])]

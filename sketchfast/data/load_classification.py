@@ -90,6 +90,12 @@ def load_classification(
     return _split(key, _READERS[key](root, seed=seed, **options), settings, seed, saved)
 
 
+def options_of(dataset: str) -> tuple[str, ...]:
+    """The options that `load_classification` takes for a data set."""
+    parameters = inspect.signature(_READERS[classification_data_set(dataset)]).parameters
+    return tuple(name for name in parameters if name not in ("root", "seed"))
+
+
 def classification_data_set(name: str) -> str:
     """The canonical name; "TU-Berlin" and the like are understood. ValueError for any other."""
     key = name.strip().lower()

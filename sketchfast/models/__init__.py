@@ -50,7 +50,8 @@ def find_checkpoint(path: str | Path) -> Path:
     """The checkpoint folder that stands for a run folder (or ``path`` itself when it is one).
 
     A finished run's ``model`` (written when a recipe has ended, with its ITQ) comes before ``checkpoints/best``, unless
-    the run was continued since: then what ``model`` holds is out of date.
+    the run was continued since: then what ``model`` holds is out of date. Runs in sub-folders (the members of an ensemble)
+    are not looked at: until the recipe has ended again, ``model`` is what it was before they were continued.
     Raises FileNotFoundError naming the folder and what was expected.
     """
     from sketchfast.training.checkpoint import METADATA_FILE

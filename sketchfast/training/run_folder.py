@@ -1,6 +1,7 @@
 """The folder of one run: what is in it, what may differ when it is resumed, which checkpoints are kept.
 
 config.json       the resolved config
+recipe.json       beside runs in sub-folders: what all of them were made by
 versions.json     one entry per launch: versions, command, hardware
 metrics.jsonl     every logged number
 tensorboard/      the same for TensorBoard
@@ -54,9 +55,33 @@ class RunFolder:
         """Whether anything would be lost by starting anew: a launch that failed at once leaves only settings."""
         return self.last.exists() or (self.metrics_file.exists() and self.metrics_file.stat().st_size > 0)
 
-    def check_config(self, config: Mapping[str, Any], may_change: Iterable[str]) -> list[str]:
-        """The keys that differ from the stored config and may; ValueError names those that may not."""
-        stored = flat_keys(json.loads(self.config_file.read_text(encoding="utf-8")))
+    def keep_recipe(self, recipe: Mapping[str, Any], may_change: Iterable[str]) -> None:
+        """Store what several runs in sub-folders are made by, in recipe.json; call it before the first of them.
+
+        ValueError names what may not differ where this folder, or one in it, holds a run that was started with another."""
+        file = self.root / "recipe.json"
+        if file.exists() and self.holds_runs():
+            self.check_config(recipe, may_change, file)
+        else:
+            self.root.mkdir(parents=True, exist_ok=True)
+            atomic.write_json(file, dict(recipe))
+
+    def holds_runs(self) -> bool:
+        """Whether this folder or one in it `holds_a_run`."""
+        folders = [place for place in self.root.glob("*") if place.is_dir()]
+        return any(RunFolder(folder).holds_a_run() for folder in (self.root, *folders))
+
+    def check_config(
+        self, config: Mapping[str, Any], may_change: Iterable[str], file: Path | None = None
+    ) -> list[str]:
+        """The keys that differ from the stored config and may; ValueError names those that may not.
+
+        file: where it is stored, config.json by default."""
+        file = file or self.config_file
+        try:
+            stored = flat_keys(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{file}: damaged, not the JSON object of a config ({error})") from None
         # Through JSON, so that tuples compare equal to the lists they were stored as.
         current = flat_keys(json.loads(json.dumps(config)))
         allowed = tuple(may_change)

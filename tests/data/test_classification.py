@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from sketchfast.data import ClassificationSplit, load_classification
-from sketchfast.data.classification import Relabelled
+from sketchfast.data.classification import Relabelled, read_split
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.runtime.strokes import draw, read_ndjson
 
@@ -204,6 +204,15 @@ def test_a_saved_split_comes_back(tu_berlin, tmp_path, seed):
     stored = [json.loads((tmp_path / name).read_text()) for name in ("split.json", "again.json")]
     assert stored[0]["parts"] == stored[1]["parts"]
     assert stored[0]["sizes"] == {"train": 16, "validation": 4, "test": 20}
+    saved = read_split(path, "tu_berlin")
+    assert saved.differences(split) == saved.differences(again) == []
+    other = load_classification("tu_berlin", tu_berlin, train_per_class=8, seed=seed + 1)
+    assert saved.differences(other) == [
+        f"seed: {seed} there, {seed + 1} now",
+        "train_per_class: 10 there, 8 now",
+        "classes: 2 there, 3 now, or in another order",
+        "other images in test, train, validation",
+    ]
 
 
 def test_saved_splits_that_do_not_fit(tu_berlin, tmp_path):
