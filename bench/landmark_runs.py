@@ -115,7 +115,7 @@ def read_run(folder: Path, arm: str, seed: int) -> dict[str, Any]:
         "processor": launch["hardware"]["cpu"],
         "epochs": config["loop"]["epochs"],
         "fusion": results["fusion"],
-        "rows": [{key: row[key] for key in KEPT} for row in results["rows"]],
+        "rows": [{key: row[key] for key in KEPT} for row in results["rows"] if row["data"] != "validation"],
         "retrieval": results["retrieval"],
     }
 

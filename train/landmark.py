@@ -19,7 +19,6 @@ Add --evaluation.cross quickdraw --evaluation.cross-root DIR to try the network 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -34,18 +33,20 @@ import torch.nn.functional as F
 from sketchfast import atomic
 from sketchfast.data import ImageSet
 from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augment_sketches
-from sketchfast.data.classification import ClassificationSplit
+from sketchfast.data.classification import ClassificationSplit, read_split
 from sketchfast.data.cross_set import CrossSet, overlapping
 from sketchfast.data.joined_set import JoinedSet
-from sketchfast.data.load_classification import load_classification
+from sketchfast.data.load_classification import load_classification, options_of
+from sketchfast.data.synthetic import nearest_pixel_class_scores
 from sketchfast.metrics import PROTOCOLS
 from sketchfast.metrics.classification import evaluate_classification, format_classification_rows
 from sketchfast.metrics.landmark_scores import (
-    nearest_pixel,
+    Scored,
     recognise,
     recognise_cross_set,
     retrieve,
     through,
+    validate,
 )
 from sketchfast.metrics.zero_shot import Row, Search, format_rows
 from sketchfast.models.landmark import LandmarkNet, LandmarkNetConfig, check_landmarks
@@ -58,6 +59,7 @@ from sketchfast.training.loop_config import FitResult
 from sketchfast.training.recipe_command import check_dataset, check_writable, choose_recipe, run_recipe
 from sketchfast.training.report import KeySection, Section, TextSection, history_sections, write_report
 from sketchfast.training.retrieval_sections import result_tables, retrieval_grids
+from sketchfast.training.run_folder import RunFolder
 
 SCRIPT = "train/landmark.py"
 DECISIONS = """
@@ -65,6 +67,8 @@ Decisions (D), where the paper is silent:
   points  farthest-point sampling of the skeleton's pixels, from the topmost, leftmost one: the points for a smaller n
           are the first of those for a larger one. They are found anew after every augmentation, on what the network
           sees; ink is what is darker than 208. A blank sketch has all of them in its middle.
+  f       read before the classifier (III-C), where IV-E says "the last fully connected layer". f and f_s are joined as they
+          are, without balancing their lengths. Figure 6's softmax is over the categories.
   map     the paper's 1-based ceil is floor(p / 32) from 0 on.
   offsets the 1x1 convolution starts at zero. Landmark i reads channels 2i, 2i + 1 (x, y) at its own cell.
   eq. 5   softmax cross entropy: the printed minus signs cancel. With several n in one network (--ensemble shared)
@@ -74,7 +78,8 @@ Decisions (D), where the paper is silent:
   L_c     softmax cross entropy of the responses' global average. Classification at test uses the landmark branch alone.
   beta    table I's text shows 1e-3, "without" and 0; the other cells are taken for 1e-4, 1e-2 and 1e-1. "beta = 0" is
           described as the branch without diversity regularisation that still learns patterns, so L_c stays at 1e-3
-          there (with eq. 8 as printed no gradient would reach the branch). Its scores are on 8 validation sketches.
+          there (with eq. 8 as printed no gradient would reach the branch). Its scores are on 8 validation sketches of a class:
+          the rows "validation" of results.json, of the tested epoch.
   lr      "a momentum of 0.0005" is the weight decay; momentum 0.9, batch 32, cosine decay to 0. No layer is frozen.
   crop    to the ink, which then fills the square but for a margin of 5 % on each side (--data.ink-margin), and again
           after a rotation. Rotations are uniform in +-60 degrees; half of the sketches are mirrored.
@@ -91,12 +96,20 @@ Decisions (D), where the paper is silent:
           with the branch; the table's baselines are "f", its full model is "f and f_s"; the descriptors of an image and
           of its mirror image are added. Top-1 accuracy is Prec@1.
           Edges of the photos are Canny's, not HED's; --data.photos DIR takes edge maps made elsewhere. "The remaining
-          images are used as the training set": --data.train-on-photos trains on the edge maps of the photos as well.
+          images are used as the training set": --data.train-on-photos trains on the edge maps of the photos as well, of those
+          that no held-out sketch was drawn from. With 200 + 50 of a class's some 604 sketches (6 of a photo) held out, these
+          are few, about 4 of 100 photos.
   cross   --evaluation.cross: every drawing of a class that both data sets have, told apart among all classes, and among
           those that both have. Drawings that are in both sets (SPG's come from QuickDraw) are left out.
   small   the small configs train from scratch with AdamW; their network, sizes and augmentation are not the paper's.
 """
 
+NO_VALIDATION = (
+    "without validation sketches neither the best epoch nor the fusion over n can be found: give "
+    "--data.validation-share or .validation-per-class, or --evaluation.checkpoint last and one n"
+)
+MAY_CHANGE = ("data.root", "data.memory_gib", "evaluation")  # when a run is resumed
+STROKES = {"spg", "quickdraw"}  # SPG's drawings are QuickDraw's
 DATA_SETS = ("synthetic", "tu_berlin", "sketchy", "quickdraw", "spg", "folder")
 # The paper's variants (section IV-D): pooling, offset layer, category-aware branch, diversity losses
 VARIANTS: dict[str, tuple[Literal["landmarks", "global"], bool, bool, bool]] = {
@@ -241,7 +254,10 @@ class LandmarkTask(Task):
 
 
 def with_variant(recipe: Recipe) -> Recipe:
-    """The recipe with what its variant stands for. ValueError for an unknown one."""
+    """The recipe with what its variant stands for. ValueError for an unknown one.
+
+    What a named config has that the variant has not is dropped; `check_variant` refuses the reverse.
+    """
     if recipe.variant is None:
         return recipe
     if recipe.variant not in VARIANTS:
@@ -252,6 +268,24 @@ def with_variant(recipe: Recipe) -> Recipe:
         recipe.model, pooling=pooling, offsets=offsets, class_aware=class_aware, landmarks=landmarks
     )
     return replace(recipe, model=model, loss=replace(recipe.loss, diversity=diversity))
+
+
+def check_variant(recipe: Recipe) -> None:
+    """ValueError where the settings deny what --variant stands for, rather than undo them without a word."""
+    pooling, *wanted = VARIANTS.get(recipe.variant or "", ("", False, False, False))
+    given = {
+        "--model.no-offsets": recipe.model.offsets,
+        "--model.no-class-aware": recipe.model.class_aware,
+        "--loss.no-diversity": recipe.loss.diversity,
+    }
+    denied = [flag for (flag, on), asked in zip(given.items(), wanted, strict=True) if asked and not on]
+    if pooling == "landmarks" and recipe.model.pooling == "global":
+        denied.append("--model.pooling global")
+    if denied:
+        raise ValueError(
+            f"--variant {recipe.variant} stands for the opposite of {', '.join(denied)} (given, or the config's own): "
+            "choose one of them, or another config"
+        )
 
 
 def check(recipe: Recipe) -> None:
@@ -283,10 +317,7 @@ def check(recipe: Recipe) -> None:
     if 0 in (data.validation_share, data.validation_per_class) and (
         e.checkpoint == "best" or len(model.landmarks) > 1
     ):
-        raise ValueError(
-            "without validation sketches neither the best epoch nor the fusion over n can be found: give "
-            "--data.validation-share or .validation-per-class, or --evaluation.checkpoint last and one n"
-        )
+        raise ValueError(NO_VALIDATION)
     if data.train_on_photos and data.photos is None:
         raise ValueError("--data.train-on-photos needs --data.photos canny or a folder of edge maps")
     if unknown := set(e.protocols) - set(PROTOCOLS):
@@ -302,24 +333,54 @@ def check(recipe: Recipe) -> None:
     for folder in (data.root, e.cross_root):
         if folder is not None and not Path(folder).is_dir():
             raise NotADirectoryError(f"no such folder: {folder}")
+    if e.cross is not None and same_drawings(data, e):
+        raise ValueError(
+            f"--evaluation.cross: expected another data set than the one trained on, found {e.cross} in {e.cross_root} "
+            f"beside {data.dataset} in {data.root}"
+        )
     for name, value, least in (
         ("optimizer.batch", o.batch, 2), ("optimizer.repeats", o.repeats, 1), ("loop.epochs", recipe.loop.epochs, 1),
         ("data.size", data.size, 32), ("loss.beta", loss.beta, 0.0), ("evaluation.at", min(e.at, default=0), 1),
+        ("data.memory_gib", data.memory_gib, 0.0),
     ):  # fmt: skip
-        if not value >= least:
+        if not least <= value < math.inf:
             raise ValueError(f"--{name.replace('_', '-')}: expected at least {least}, found {value}")
-    if not o.lr > 0:
-        raise ValueError(f"--optimizer.lr: expected a number above 0, found {o.lr}")
+    for name, value in (("optimizer.lr", o.lr), ("model.width", model.width)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"--{name}: expected a number above 0, found {value}")
     check_writable(recipe.loop.out)
 
 
+def same_drawings(data: Data, e: Evaluation) -> bool:
+    """Whether the other data set is the one trained on. SPG's and QuickDraw's drawings are told apart one by one."""
+    if data.dataset == e.cross != "folder":
+        return True
+    if {data.dataset, e.cross} == STROKES or data.root is None:
+        return False
+    return Path(data.root).samefile(str(e.cross_root))
+
+
 def load_split(data: Data) -> ClassificationSplit:
-    looks = {"photos": data.photos, "size" if data.dataset == "synthetic" else "canvas": data.drawn_size}
+    looks: dict[str, Any] = {
+        "photos": data.photos,
+        "size" if data.dataset == "synthetic" else "canvas": data.drawn_size,
+    }
+    sizes = ("train_per_class", "validation_per_class", "validation_share", "photos_per_class")
     if data.split_file is not None:
+        unused = [name for name in ("classes", *sizes, "test_per_class") if getattr(data, name)]
+        said = "".join(f", --data.{name.replace('_', '-')}" for name in unused)
+        print(f"{data.split_file} says which sketches are whose; --data.seed{said}: not used")
         return load_classification(data.dataset, data.root, split_file=data.split_file, **looks)
-    names = ("train_per_class", "validation_per_class", "validation_share", "photos_per_class")
-    options: dict[str, Any] = {name: getattr(data, name) for name in names} | looks
+    options: dict[str, Any] = {name: getattr(data, name) for name in sizes} | looks
     options["query_per_class" if data.dataset == "sketchy" else "test_per_class"] = data.test_per_class
+    flags = {"size": "drawn_size", "canvas": "drawn_size", "query_per_class": "test_per_class"}
+    for name, value in options.items():
+        if value is not None and name not in options_of(data.dataset):
+            flag = f"--data.{flags.get(name, name).replace('_', '-')}"
+            raise ValueError(
+                f"data set {data.dataset!r} has no {flag}, found {value!r} (given, or the config's own): "
+                f"give {flag} None"
+            )
     return load_classification(
         data.dataset, data.root, seed=data.seed, classes=data.classes or None, **options
     )
@@ -345,16 +406,16 @@ def networks(recipe: Recipe) -> dict[str, Recipe]:
     return found
 
 
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """What a run folder keeps of a recipe; the loop keeps its own part."""
+    return {name: value for name, value in dataclasses.asdict(recipe).items() if name != "loop"}
+
+
 def train(task: LandmarkTask, folder: Path, again: str | None) -> FitResult:
     """Train one network and leave the weights of the epoch that counts in it."""
     recipe = task.recipe
-    resolved = dataclasses.asdict(recipe)
-    resolved.pop("loop")
-    free = [f"evaluation.{f.name}" for f in dataclasses.fields(Evaluation)]
-    result = fit(
-        task, replace(recipe.loop, out=str(folder)), resolved,
-        may_change=["data.root", "data.memory_gib", *free], resume_command=again,
-    )  # fmt: skip
+    own = replace(recipe.loop, out=str(folder))
+    result = fit(task, own, resolved(recipe), may_change=MAY_CHANGE, resume_command=again)
     best = recipe.evaluation.checkpoint == "best"
     if not result.interrupted and (path := result.best_path if best else result.last_path):
         load_weights(path, task.model)
@@ -364,14 +425,18 @@ def train(task: LandmarkTask, folder: Path, again: str | None) -> FitResult:
 
 def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] | None:
     """Train, fuse, evaluate, store, report. again: the command that resumes, shown when a run is interrupted."""
+    check_variant(recipe)
     recipe = with_variant(recipe)
     check(recipe)
     out, data, e = Path(recipe.loop.out), recipe.data, recipe.evaluation
     split = load_split(data)
+    if not len(split.validation) and (e.checkpoint == "best" or len(recipe.model.landmarks) > 1):
+        raise ValueError(NO_VALIDATION)
     print(split.summary())
     training = training_set(recipe, split)
     cross = None if e.cross is None else cross_set(recipe, split)
-    keep_split(split, out / "split.json")
+    RunFolder(out).keep_recipe(resolved(recipe), MAY_CHANGE)
+    keep_split(split, out)
     models: dict[str, LandmarkNet] = {}
     curves: list[Section] = []
     for folder, own in networks(recipe).items():
@@ -389,11 +454,16 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     model = members[0] if len(members) == 1 else LandmarkEnsemble(members)
     names, memory = split.names, int(data.memory_gib * 2**30)
     at = [k for k in e.at if k < len(names)]
-    methods, fusion = recognise(model, split, at, memory)
+    validated = validate(model, split, at, memory)  # sets the weights of the fusion
+    # Before anything else that takes long or may fail.
+    save_model(out / "model", model, {"task": LandmarkTask.name, "recipe": name, "data": split.name})
+    methods, fusion = recognise(model, split, validated, at, memory)
     main = next(reversed(methods))
     if baseline is not None:
-        methods |= recognise(baseline, split, at, memory)[0]
-    methods["nearest pixel"] = evaluate_classification(nearest_pixel(split), split.test.labels, names, at=at)
+        validated |= validate(baseline, split, at, memory)
+        methods |= recognise(baseline, split, validated, at, memory)[0]
+    alike = nearest_pixel_class_scores(split.test, split.train)
+    methods["nearest pixel"] = evaluate_classification(alike, split.test.labels, names, at=at)
     tables = {"test": (methods, main, f"Chance: {1 / len(names):.4f}.")}
     if cross is not None:
         crossed = recognise_cross_set(model, cross, at, memory)
@@ -406,12 +476,11 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
         searched = [model] if baseline is None else [model, baseline]
         searches, retrieval = retrieve(searched, split, e.protocols, memory)
 
-    save_model(out / "model", model, {"task": LandmarkTask.name, "recipe": name, "data": split.name})
     results = {
         "data": split.summary(),
         "rows": [
             {"data": title, "method": method, **scores.to_dict()}
-            for title, (scored, _, _) in tables.items()
+            for title, (scored, *_) in (tables | {"validation": (validated,)}).items()
             for method, scores in scored.items()
         ],
         "fusion": None if fusion is None else dataclasses.asdict(fusion),
@@ -419,6 +488,9 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     }
     atomic.write_json(out / "results.json", results)
     sections: list[Section] = [TextSection("Data", split.summary())]
+    if validated:
+        print(f"validation: {in_short(validated)}")
+        sections.append(TextSection("Validation", in_short(validated)))
     sections += recognition_sections(methods, main, model, split.test, "test", tables["test"][2])
     for title, (scored, first, note) in tables.items():
         print(f"{title}: {note}\n{format_classification_rows(scored)}")
@@ -439,15 +511,21 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     return results
 
 
+def in_short(validated: Scored) -> str:
+    """Accuracy on the validation sketches, image and mirror image, in one line; where they chose the epoch, it flatters."""
+    accuracy = "; ".join(f"{method} {scores.accuracy[1]}" for method, scores in validated.items())
+    return f"accuracy of the tested epoch: {accuracy}; {len(next(iter(validated.values()))):,} sketches"
+
+
 def cross_set(recipe: Recipe, split: ClassificationSplit) -> CrossSet:
     """The other data set's drawings of classes that `split` has; labels index the classes of `split`."""
     e = recipe.evaluation
-    other = load_classification(str(e.cross), e.cross_root, seed=recipe.data.seed)
+    # All parts are joined again, so that any sizes do that small classes have sketches for.
+    sizes: dict[str, Any] = {"spg": {}, "sketchy": {"query_per_class": 1, "validation_per_class": 0}}
+    options = sizes.get(str(e.cross), {"validation_share": 0.0})
+    other = load_classification(str(e.cross), e.cross_root, seed=recipe.data.seed, **options)
     drawings: ImageSet = JoinedSet([other.train, other.validation, other.test])
-    if {recipe.data.dataset, e.cross} <= {
-        "spg",
-        "quickdraw",
-    }:  # SPG's drawings are QuickDraw's: only new ones
+    if {recipe.data.dataset, e.cross} == STROKES:  # only new ones
         own = {Path(name).name for name in (*split.train.ids, *split.validation.ids, *split.test.ids)}
         drawings = drawings.subset([i for i, name in enumerate(drawings.ids) if Path(name).name not in own])
     if not len(drawings):
@@ -457,14 +535,15 @@ def cross_set(recipe: Recipe, split: ClassificationSplit) -> CrossSet:
     return overlapping(drawings, split.names)
 
 
-def keep_split(split: ClassificationSplit, path: Path) -> None:
-    """Write the split into the run folder. ValueError when the folder was trained on another one."""
-    if path.exists() and json.loads(path.read_text("utf-8")).get("parts") != split.to_dict()["parts"]:
+def keep_split(split: ClassificationSplit, out: Path) -> None:
+    """Write the split into the run folder. ValueError, and nothing written, when it was trained on another one."""
+    path = out / "split.json"
+    if not (path.exists() and RunFolder(out).holds_runs()):
+        split.save(path)
+    elif found := read_split(path, split.dataset).differences(split):
         raise ValueError(
-            f"{path}: this run was started with other images; choose another folder (--loop.out)"
+            f"{path}: this run was started with other images ({'; '.join(found)}); choose another folder (--loop.out)"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    split.save(path)
 
 
 def is_main() -> bool:
@@ -516,6 +595,7 @@ def small(data: Data, landmarks: tuple[int, ...], epochs: int, **changes: Any) -
 def named_configs() -> dict[str, tuple[str, Recipe]]:
     """name -> (what it is, recipe). Building a recipe builds no network."""
     synthetic = Data(dataset="synthetic", train_per_class=12, validation_per_class=12, test_per_class=25)
+    fused = replace(synthetic, validation_per_class=6)
     baseline = Evaluation("last", baseline=True)
     spg = Data(dataset="spg", train_per_class=100)
     sketchy = Data(dataset="sketchy", validation_per_class=2, test_per_class=6)
@@ -523,7 +603,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     configs: dict[str, tuple[str, Recipe]] = {
         "demo": (
             "the synthetic world, three networks and their fusion, minutes on two cores",
-            small(synthetic, (5, 15, 30), 20, evaluation=baseline),
+            small(fused, (5, 15, 30), 30, evaluation=baseline),
         ),
         "ablation": (
             "the synthetic world, one network",
@@ -531,7 +611,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
         ),
         "spg-small": (
             "100 drawings of each of SPG's 20 classes from scratch, published test split",
-            small(spg, (5, 15, 30), 12, evaluation=baseline),
+            small(spg, (5, 15, 30), 8, evaluation=baseline),
         ),
         "sketchy-small": (
             "real sketches from scratch: the classes of a cut-down Sketchy",
@@ -539,7 +619,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
         ),
         "sketchy-retrieval-small": (
             "retrieval of photos by sketches, from scratch: a cut-down Sketchy",
-            small(searched, (15,), 12, evaluation=baseline),
+            small(searched, (15,), 6, evaluation=baseline),
         ),
     }
     for cell in ("none", "0", "1e-4", "1e-3", "1e-2", "1e-1"):

@@ -16,7 +16,6 @@ from sketchfast.data.classification import ClassificationSplit
 from sketchfast.data.edge_maps import EdgeMaps
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.pixels import Pixels, normalize
-from sketchfast.data.synthetic import nearest_pixel_scores
 from sketchfast.metrics.chance import chance_level
 from sketchfast.metrics.classification import (
     ClassificationScores,
@@ -29,6 +28,7 @@ from sketchfast.models.landmark import LandmarkNet
 from sketchfast.models.landmark_fusion import LandmarkEnsemble, fit_fusion
 
 Model = LandmarkNet | LandmarkEnsemble
+Scored = dict[str, ClassificationScores]  # name of a method -> its scores
 FUSED, GLOBAL = "fused over n", "global pooling"
 
 
@@ -73,38 +73,66 @@ class Fusion:
         )
 
 
-def recognise(
+def validate(
     model: Model, split: ClassificationSplit, at: Sequence[int] = (1, 5), memory: int = 4 << 30
-) -> tuple[dict[str, ClassificationScores], Fusion | None]:
-    """Scores of the test sketches: of each n, then of their fusion, whose weights are fitted here and set in the model.
+) -> Scored:
+    """Scores of the validation sketches for each n, and with several n the weights of their fusion are set in the model.
 
-    The weights and the best n come from the validation sketches alone. ValueError when there are several n and none of these.
+    Their fusion is not scored, since the weights are fitted to these very sketches. Nothing without such sketches, for which
+    several n raise ValueError.
     """
+    images = split.validation
+    if not len(images):
+        if len(model.landmarks) > 1:
+            raise ValueError(f"{split.name} has no validation sketches: the fusion over n cannot be fitted")
+        return {}
+    scores = through(model.member_scores, model, images, memory)
+    if len(model.landmarks) > 1:
+        model.set_fusion(fit_fusion(scores, images.labels).tolist(), model.landmarks)
+    return _each_n(model, scores, images, at)
 
-    def scored(scores: NDArray[Any]) -> ClassificationScores:
-        return evaluate_classification(scores, split.test.labels, split.names, at=at)
 
-    n, x = model.landmarks, through(model.member_scores, model, split.test, memory)
-    if not n:
-        return {GLOBAL: scored(x[:, 0])}, None
-    methods = {f"n = {n[m]}": scored(x[:, m]) for m in range(len(n))}
-    if len(n) == 1:
+def recognise(
+    model: Model,
+    split: ClassificationSplit,
+    validated: Scored,
+    at: Sequence[int] = (1, 5),
+    memory: int = 4 << 30,
+) -> tuple[Scored, Fusion | None]:
+    """Scores of the test sketches: of each n, then of their fusion with the weights that `validate` has set in the model.
+
+    validated: what `validate` gave; the best n, with which the fusion is compared, comes from it alone.
+    """
+    scores, landmarks = through(model.member_scores, model, split.test, memory), model.landmarks
+    methods = _each_n(model, scores, split.test, at)
+    if len(landmarks) < 2:
         return methods, None
-    if not len(split.validation):
-        raise ValueError(f"{split.name} has no validation sketches: the fusion over n cannot be fitted")
-    held_out, y = through(model.member_scores, model, split.validation, memory), split.validation.labels
-    w = fit_fusion(held_out, y)
-    model.set_fusion(w.tolist(), n)
-    accuracy = (held_out.argmax(axis=2) == y[:, None]).mean(axis=0)
-    best = n[int(accuracy.argmax())]
-    methods[FUSED] = scored(np.einsum("imk,m->ik", x, w))
-    gain, low, high = accuracy_difference(methods[FUSED].right, methods[f"n = {best}"].right)
-    return methods, Fusion(n, tuple(w.tolist()), tuple(accuracy.tolist()), best, gain, (low, high))
+    weights = model.config.fusion
+    fused = np.einsum("imk,m->ik", scores, np.array(weights))
+    accuracy = tuple(validated[_of(n)].accuracy[1].value for n in landmarks)
+    best = landmarks[int(np.argmax(accuracy))]
+    methods[FUSED] = evaluate_classification(fused, split.test.labels, split.names, at=at)
+    gain, low, high = accuracy_difference(methods[FUSED].right, methods[_of(best)].right)
+    return methods, Fusion(landmarks, weights, accuracy, best, gain, (low, high))
+
+
+def _of(n: int) -> str:
+    """The network, or head, with n landmarks among the methods."""
+    return f"n = {n}"
+
+
+def _each_n(model: Model, scores: NDArray[Any], images: ImageSet, at: Sequence[int]) -> Scored:
+    """From what `member_scores` gives for images: [N, M, K]."""
+    names = [_of(n) for n in model.landmarks] or [GLOBAL]
+    return {
+        name: evaluate_classification(scores[:, m], images.labels, images.names, at=at)
+        for m, name in enumerate(names)
+    }
 
 
 def recognise_cross_set(
     model: Model, images: ImageSet, at: Sequence[int] = (1, 5), memory: int = 4 << 30
-) -> dict[str, ClassificationScores]:
+) -> Scored:
     """Drawings of another data set, told apart among all categories of the model, and among those alone that are there.
 
     images: labels index the model's class names (``data.cross_set.overlapping``).
@@ -119,12 +147,6 @@ def recognise_cross_set(
             *among, at=[k for k in at if k < len(there)]
         ),
     }
-
-
-def nearest_pixel(split: ClassificationSplit) -> NDArray[np.float32]:
-    """[N, K]: how much a test sketch looks like the training sketch of each class that it looks most like; nothing is trained."""
-    alike, labels = nearest_pixel_scores(split.test, split.train), split.train.labels
-    return np.stack([alike[:, labels == k].max(axis=1) for k in range(len(split.names))], axis=1)
 
 
 def retrieve(
@@ -143,20 +165,35 @@ def retrieve(
     shown = photos.photos if isinstance(photos, EdgeMaps) else photos  # beside the query, in pictures
     labels, searches = (queries.labels, photos.labels), {}
     for model, n in [(each, n) for each in models for n in each.landmarks or (None,)]:
-        method = GLOBAL if n is None else f"n = {n}"
-        describe = partial(model.describe, n=n)
-        q, g = (through(describe, model, images, memory) for images in (queries, photos))
-        searches[method] = Search(f"{method}, all", queries, shown, q, g)
+        method = GLOBAL if n is None else _of(n)
+        q, g = (
+            through(partial(_descriptors, model, n), model, images, memory) for images in (queries, photos)
+        )
         single: Any = model if isinstance(model, LandmarkNet) else model.members[0]
-        f = single.classifiers[0].in_features
-        for code, length in {"f": f, **({"f and f_s": q.shape[1]} if q.shape[1] > f else {})}.items():
+        f, width = single.classifiers[0].in_features, q.shape[1]
+        codes = {"f": slice(0, f)} | ({"f and f_s": slice(f, width)} if width > f else {})
+        own = list(codes.values())[-1]
+        searches[method] = Search(f"{method}, all", queries, shown, q[:, own], g[:, own])
+        for code, of in codes.items():
             for protocol in protocols:
                 found = evaluate_retrieval(
-                    q[:, :length], g[:, :length], *labels, metric="cosine", protocol=protocol, at=(1,)
+                    q[:, of], g[:, of], *labels, metric="cosine", protocol=protocol, at=(1,)
                 )
                 intervals = {name: found.interval(name) for name in found.values}
                 rows.append(
-                    Row("all", method, f"{code}, {length}-d", protocol, dict(found.values), intervals)
+                    Row(
+                        "all",
+                        method,
+                        f"{code}, {of.stop - of.start}-d",
+                        protocol,
+                        dict(found.values),
+                        intervals,
+                    )
                 )
     rows += [Row("all", "chance", "-", p, chance_level(*labels, p, at=(1,))) for p in protocols]
     return searches, rows
+
+
+def _descriptors(model: Model, n: int | None, images: Tensor) -> Tensor:
+    """f, and beside it the joint descriptor of networks with a category-aware branch."""
+    return torch.cat(model.descriptors(images, n), dim=1)

@@ -276,6 +276,18 @@ def test_pixels_know_a_little_and_not_much(seed: int) -> None:
     assert 0.25 < np.mean(precision) < 0.6
 
 
+def test_the_best_of_each_class_is_found_block_by_block(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = synthetic.classification(seed, 32, 5, 0, 3, classes=("cat", "dog", "house"))
+    gallery = split.train.subset(np.random.default_rng(seed).permutation(10))  # the house has no drawing
+    scores = synthetic.nearest_pixel_scores(split.test, gallery)
+    best = [scores[:, gallery.labels == k].max(axis=1) for k in (0, 1)]
+    for block in (1, 4, 100):
+        monkeypatch.setattr(synthetic.baseline, "_BLOCK", block)
+        found = synthetic.nearest_pixel_class_scores(split.test, gallery)
+        assert found.shape == (9, 3) and found.dtype == np.float32 and (found[:, 2] == -np.inf).all()
+        np.testing.assert_allclose(found[:, :2], np.stack(best, axis=1), atol=1e-6)
+
+
 def test_sheets(tmp_path) -> None:
     path = synthetic.sample_sheet(tmp_path / "new" / "sheet.png", size=16, styles=(0,))
     assert Image.open(path).size[0] > 3 * 3 * 16

@@ -103,13 +103,16 @@ def shrunk(config, root: Path):
 
 
 def one_step(task) -> dict[str, torch.Tensor]:
-    """An optimizer step; everything that has a gradient learns."""
+    """An optimizer step, in which every parameter learns."""
     model, batch = task.model.train(), next(iter(task.batches(0, 0, 1)))
+    before = [value.detach().clone() for value in model.parameters()]
     optimizer = task.make_optimizer(task.parameter_groups())
     values = task.training_step(batch, 0, SimpleNamespace(model=model))
     values["loss"].backward()
-    assert all(value.grad is not None for value in model.parameters())
+    assert all(value.grad is not None and value.grad.any() for value in model.parameters())
     optimizer.step()
+    pairs = zip(model.named_parameters(), before, strict=True)
+    assert not [name for (name, value), old in pairs if value.equal(old)]  # those that have not moved
     assert all(torch.isfinite(value) for value in values.values())
     return {name: value.detach() for name, value in values.items()}
 
@@ -132,12 +135,12 @@ def test_every_config_of_the_paper_takes_a_step(name: str, tu_berlin: Path, sket
     assert (split.photos is not None) == name.startswith("table3")
 
 
-@pytest.mark.parametrize("backbone", ["alexnet", "googlenet"])  # those that are there for this figure alone
+@pytest.mark.parametrize("backbone", ["alexnet", "vgg16", "googlenet", "resnet34"])
 def test_the_backbones_of_figure_8a_learn(backbone: str, tu_berlin: Path) -> None:
     config = CONFIGS[f"fig8a-{backbone}"][1]
     assert config.model.backbone == backbone
     config = replace(shrunk(config, tu_berlin), model=replace(config.model, weights="none"))
-    config.data.size = 64
+    config.data.size, config.optimizer.batch = 64, 2
     split = recipe.load_split(config.data)
     one_step(recipe.LandmarkTask(config, split, split.train))
 
@@ -206,7 +209,8 @@ def test_help_teaches_and_list_lists(capsys: pytest.CaptureFixture[str]) -> None
     shown = " ".join(capsys.readouterr().out.split())
     for text in ("Decisions (D)", "--ensemble", "--loop.resume", "--evaluation.cross", "--variant", "eq. 6"):
         assert text in shown
-    for name in ("demo", "sketchy-small", "table1-beta-0", "table3-full", "fig8b-60", "fig9-8-diversity"):
+    names = ("demo", "sketchy-small", "sketchy-retrieval-small", "table1-beta-0", "table3-full", "fig8b-60")
+    for name in (*names, "fig9-8-diversity"):
         config = CONFIGS[name][1]
         assert tyro.cli(recipe.Recipe, default=config, args=["--data.root", "there"]).data.root == "there"
     with pytest.raises(SystemExit, match="tabel4"):
@@ -223,6 +227,7 @@ def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     recipe.main(["demo", *TINY, *THREE, "--evaluation.baseline", *cross, "--loop.out", str(out)])
     printed = capsys.readouterr().out
     for text in ("landmark n03: epoch 2/2", "landmark n20: epoch 2/2", "landmark global: epoch 2/2", "nearest pixel",
+                 "validation: accuracy of the tested epoch: n = 3 ",
                  "Chance: 0.3333", "fused over n - n = ", "report  ", "sketchfast classify"):  # fmt: skip
         assert text in printed, text
     results = json.loads((out / "results.json").read_text())
@@ -230,8 +235,12 @@ def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         ("test", "n = 3"), ("test", "n = 8"), ("test", "n = 20"), ("test", "fused over n"),
         ("test", "global pooling"), ("test", "nearest pixel"),
         ("quickdraw", "among all 3 classes"), ("quickdraw", "among these 2 classes"),
+        ("validation", "n = 3"), ("validation", "n = 8"), ("validation", "n = 20"), ("validation", "global pooling"),
     ]  # fmt: skip
     fusion = results["fusion"]
+    validated = results["rows"][-4:]
+    assert [row["accuracy"]["1"] for row in validated[:3]] == fusion["validation_accuracy"]
+    assert all(row["count"] == 6 for row in validated)
     assert fusion["landmarks"] == [3, 8, 20] and sum(fusion["weights"]) == pytest.approx(1)
     assert fusion["interval"][0] <= fusion["gain"] <= fusion["interval"][1]
     model = load_run(out)
@@ -241,8 +250,32 @@ def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert "<svg" in (out / "report.html").read_text()
     with pytest.raises(FileExistsError):
         recipe.main(["demo", *TINY, *THREE, "--loop.out", str(out)])
-    with pytest.raises(ValueError, match="other images"):
-        recipe.main(["demo", *TINY, *THREE, "--data.seed", "1", "--loop.resume", "--loop.out", str(out)])
+
+    # Nothing of the run changes when something else is asked of its folder, resuming or not.
+    def contents() -> dict[str, bytes]:
+        files = [path for path in out.rglob("*") if path.is_file() and path.name != ".lock"]
+        return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+    kept, again = contents(), ["--loop.resume", "--loop.out", str(out)]
+    for more, message in (
+        (["--data.seed", "1"], r"data.seed: 0 there, 1 now"),
+        (["--data.drawn-size", "48"], r"data.drawn_size: 64 there, 48 now"),
+        (["--model.landmarks", "3", "8"], r"model.landmarks: \[3, 8, 20\] there, \[3, 8\] now"),
+        (["--ensemble", "shared"], r"ensemble: 'separate' there, 'shared' now"),
+    ):
+        for last in (again, again[1:]):
+            with pytest.raises(ValueError, match=rf"run: cannot resume.*{message}"):
+                recipe.main(["demo", *TINY, *THREE, *more, *last])
+    assert contents() == kept
+    stored = json.loads(kept["split.json"])
+    for text, message in (
+        ("[]", "split.json is not a split: expected the kind"), ("{", "split.json is not a split: not JSON"),
+        (json.dumps(stored | {"seed": 4}), "split.json: this run was started with other images .seed: 4 there, 0 now"),
+    ):  # fmt: skip
+        (out / "split.json").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            recipe.main(["demo", *TINY, *THREE, *again])
+        assert (out / "split.json").read_text() == text
 
 
 def test_one_network_for_several_n_and_retrieval_of_photos(tmp_path: Path, sketchy: Path) -> None:
@@ -264,10 +297,10 @@ def test_one_network_for_several_n_and_retrieval_of_photos(tmp_path: Path, sketc
         "--data.test-per-class",
         "3",
     ]
-    recipe.main(["sketchy-small", *settings, "--loop.out", str(out)])
+    recipe.main(["sketchy-retrieval-small", *settings, "--loop.out", str(out)])
     results = json.loads((out / "results.json").read_text())
     assert [row["method"] for row in results["rows"]] == [
-        "n = 4", "n = 9", "fused over n", "global pooling", "nearest pixel",
+        "n = 4", "n = 9", "fused over n", "global pooling", "nearest pixel", "n = 4", "n = 9", "global pooling",
     ]  # fmt: skip
     rows = [row for row in results["retrieval"] if row["protocol"] == "sklearn"]
     width = load_run(out).classifiers[0].in_features
@@ -287,18 +320,18 @@ def test_one_network_for_several_n_and_retrieval_of_photos(tmp_path: Path, sketc
         "resnet",
         "--evaluation.no-baseline",
     ]
-    recipe.main(["sketchy-small", *settings, *more, "--loop.epochs", "1", "--loop.out", str(again)])
+    recipe.main(["sketchy-retrieval-small", *settings, *more, "--loop.epochs", "1", "--loop.out", str(again)])
     one, two = (json.loads((folder / "split.json").read_text())["parts"] for folder in (out, again))
     assert one == two
     found = json.loads((again / "results.json").read_text())
-    assert [row["method"] for row in found["rows"]] == ["global pooling", "nearest pixel"]
+    assert [row["method"] for row in found["rows"]] == ["global pooling", "nearest pixel", "global pooling"]
     assert load_run(again).landmarks == ()
 
 
 def test_a_cross_set_has_no_drawing_that_was_trained_on(quickdraw: Path) -> None:
     config = CONFIGS["spg-small"][1]
-    data = replace(config.data, dataset="quickdraw", root=str(quickdraw))
-    split = recipe.load_split(data)
+    data = replace(config.data, dataset="quickdraw", root=str(quickdraw), train_per_class=None)
+    split, data = recipe.load_split(data), config.data  # SPG's drawings bear QuickDraw's key_ids
     e = replace(config.evaluation, cross="quickdraw", cross_root=str(quickdraw))
     with pytest.raises(ValueError, match="all of its drawings"):
         recipe.cross_set(replace(config, data=data, evaluation=e), split)
@@ -311,6 +344,44 @@ def test_a_cross_set_has_no_drawing_that_was_trained_on(quickdraw: Path) -> None
     found = recipe.cross_set(replace(config, data=data, evaluation=e), half)
     own = {*half.train.ids, *half.validation.ids, *half.test.ids}
     assert len(found) == 12 - len(own) and not own & set(found.ids)
+
+
+def test_a_cut_down_sketchy_is_tested_as_a_whole(tu_berlin: Path, sketchy: Path) -> None:
+    config = shrunk(CONFIGS["fig8b-30"][1], tu_berlin)
+    evaluation = replace(config.evaluation, cross="sketchy", cross_root=str(sketchy))
+    config = replace(config, evaluation=evaluation)
+    recipe.check(config)
+    assert len(recipe.cross_set(config, recipe.load_split(config.data))) == 10 * len(CLASSES)
+
+
+def test_only_folders_may_be_tested_on_one_of_their_kind(tu_berlin: Path, sketchy: Path) -> None:
+    config = CONFIGS["spg-small"][1]
+    for dataset, cross, root, allowed in (
+        ("folder", "folder", sketchy, True), ("folder", "folder", tu_berlin, False),
+        ("folder", "tu_berlin", tu_berlin / "png" / "..", False), ("spg", "quickdraw", tu_berlin, True),
+        ("quickdraw", "quickdraw", sketchy, False), ("sketchy", "sketchy", sketchy, False),
+        ("tu_berlin", "tu_berlin", sketchy, False), ("tu_berlin", "sketchy", sketchy, True),
+    ):  # fmt: skip
+        data = replace(config.data, dataset=dataset, root=str(tu_berlin))
+        evaluation = replace(config.evaluation, cross=cross, cross_root=str(root))
+        own = replace(config, data=data, evaluation=evaluation)
+        if allowed:
+            recipe.check(own)
+            continue
+        with pytest.raises(ValueError, match=f"another data set than the one trained on, found {cross} in"):
+            recipe.check(own)
+
+
+def test_a_model_is_kept_before_what_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(recipe, "recognise", fails)
+    settings = ["demo", *TINY, *THREE, "--evaluation.no-baseline", "--loop.epochs", "1"]
+    with pytest.raises(MemoryError):
+        recipe.main([*settings, "--loop.out", str(tmp_path / "run")])
+    model = load_run(tmp_path / "run")
+    assert model.landmarks == (3, 8, 20) and sum(model.config.fusion) == pytest.approx(1)
 
 
 def test_a_run_that_dies_ends_with_the_weights_of_an_uninterrupted_one(
@@ -390,6 +461,17 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path) -> None:
         (["--variant", "resnet", "--evaluation.baseline"], "baseline"),
         (["--model.no-class-aware"], "--loss.diversity"),
         (["--model.fusion", "1.0"], "validation"),
+        (["--model.width", "0"], r"--model.width: expected a number above 0, found 0\.0"),
+        (["--data.memory-gib", "nan"], r"--data.memory-gib: expected at least 0\.0, found nan"),
+        (["--loss.beta", "inf"], r"--loss.beta: expected at least 0\.0, found inf"),
+        (
+            ["--variant", "full", "--model.no-offsets"],
+            "--variant full stands for the opposite of --model.no-offsets",
+        ),
+        (
+            ["--data.dataset", "folder", "--data.root", "/"],
+            "'folder' has no --data.validation-per-class, found",
+        ),
         (["--data.validation-per-class", "0", *THREE], "validation sketches"),
         (["--data.train-on-photos"], "--data.photos"),
         (["--evaluation.cross", "quickdraw"], "cross-root"),

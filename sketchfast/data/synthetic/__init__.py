@@ -4,7 +4,7 @@ It needs no download. Everything is a pure function of (seed, category, index, d
 from or written to disk, and no torch is imported. See docs/synthetic.md.
 """
 
-from .baseline import nearest_pixel_baseline, nearest_pixel_scores
+from .baseline import nearest_pixel_baseline, nearest_pixel_class_scores, nearest_pixel_scores
 from .catalogue import CATEGORIES, PART_NAMES, SKETCHPARSE
 from .draw_sketch import TEMPERAMENTS, rasterize
 from .semantics import attributes, semantic_vector
@@ -25,6 +25,7 @@ __all__ = [
     "classification",
     "instance",
     "nearest_pixel_baseline",
+    "nearest_pixel_class_scores",
     "nearest_pixel_scores",
     "rasterize",
     "sample_sheet",
