@@ -1,6 +1,7 @@
 """Landmark network: the equations landmark by landmark, several n on one trunk, scores, descriptors, bad input."""
 
 import copy
+import dataclasses
 import math
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from sketchfast import ops
 from sketchfast.models import LandmarkNet, LandmarkNetConfig, load_run
+from sketchfast.models.landmark import LandmarkOutput
 from sketchfast.models.landmark_points import at_cells, project
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training import save_model
@@ -27,11 +29,11 @@ def tiny(**changes) -> LandmarkNet:
 
 
 def moving(**changes) -> LandmarkNet:
-    """With offsets that are not zero, in evaluation mode."""
+    """With offsets of about half a cell, in evaluation mode: larger ones leave the map of 4x4 cells, where f is 0."""
     model = tiny(**changes).eval()
     for layer in model.offset_layers:
-        nn.init.normal_(layer.weight, std=0.5)
-        nn.init.normal_(layer.bias)
+        nn.init.normal_(layer.weight, std=0.01)
+        nn.init.normal_(layer.bias, std=0.5)
     return model
 
 
@@ -45,6 +47,17 @@ def sketches(seed: int, count: int = 3) -> Tensor:
             line = np.clip(start + step * np.arange(25)[:, None], 0, SIDE - 1).astype(int)
             image[line[:, 1], line[:, 0]] = 0
     return torch.from_numpy(Preprocess(size=SIDE).normalize(images))
+
+
+def assert_landmarks_count(model: LandmarkNet, output: LandmarkOutput) -> None:
+    """Or the tests would compare nothing but biases: f differs from 0, most landmarks are on the map, and offsets move them."""
+    size = torch.tensor(output.map_size[::-1])
+    offsets = torch.cat(output.offsets, dim=1)
+    moved = torch.cat(output.landmarks, dim=1) + offsets
+    for f in output.features:
+        assert ((f != 0).float().mean(dim=1) > 0.3).all()  # the others ReLU has silenced everywhere
+    assert ((moved > -1) & (moved < size)).all(dim=2).float().mean() > 0.7
+    assert (offsets != 0).all() == model.config.offsets
 
 
 def by_hand(model: LandmarkNet, features: Tensor, points: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -77,6 +90,7 @@ def test_is_what_the_paper_says(offsets: bool, seed: int) -> None:
     points, valid = model.points_of(images)
     features = model.backbone.feature_map(images)
     assert valid.all() and output.valid.all() and len(output.logits) == 3
+    assert_landmarks_count(model, output)
     for number, n in enumerate((9, 3, 20)):
         for image in range(len(images)):
             f, moved = by_hand(model, features[image], points[image, :n], number)
@@ -97,6 +111,7 @@ def test_one_pass_of_the_trunk_for_all_n_gives_what_separate_passes_give(seed: i
     model.backbone.trunk.register_forward_hook(lambda *_: passes.append(1))
     together = model(images)
     assert len(passes) == 1
+    assert_landmarks_count(model, together)
     for number, n in enumerate(model.landmarks):
         alone = tiny(landmarks=(n,)).eval()
         alone.backbone.load_state_dict(model.backbone.state_dict())
@@ -155,6 +170,7 @@ def test_projection() -> None:
         assert torch.equal(project(given, (256, 256), (8, 8)), expected)
     assert project(torch.tensor([[[1e30, -1e30]]]), (64, 64), (3, 5)).tolist() == [[[4, 0]]]
     assert project(torch.tensor([[[63, 63]]]), (64, 64), (3, 5)).tolist() == [[[4, 2]]]
+    assert project(torch.tensor([[[2**62, -(2**62)]]]), (64, 64), (3, 5)).tolist() == [[[4, 0]]]
     offsets = torch.arange(4 * 6.0).reshape(1, 4, 2, 3)  # n = 2, height 2, width 3
     assert at_cells(offsets, torch.tensor([[[2, 0], [1, 1]]])).tolist() == [[[2, 8], [16, 22]]]
 
@@ -164,6 +180,7 @@ def test_scores_are_the_mean_over_image_and_mirror_fused_by_weight(seed: int) ->
     model, images = moving(), sketches(seed)
     with torch.no_grad():
         plain, mirror = model(images), model(images.flip(3))  # with its own contour points
+        assert_landmarks_count(model, plain)
         members = torch.stack(
             [(a.softmax(1) + b.softmax(1)) / 2 for a, b in zip(plain.logits, mirror.logits)], 1
         )
@@ -182,6 +199,7 @@ def test_descriptor(seed: int) -> None:
     model, images = moving(), sketches(seed)
     with torch.no_grad():
         output = model(images)
+        assert_landmarks_count(model, output)
         largest = output.responses.max(dim=1).values.reshape(len(images), -1)
         expected = F.normalize(torch.cat([output.features[1], largest], dim=1))
         torch.testing.assert_close(model.describe(images, 3, mirrored=False), expected)
@@ -277,6 +295,13 @@ def test_a_config_that_cannot_be_is_refused(changes: dict, message: str) -> None
         tiny(**changes)
 
 
+def test_class_names_and_numbers_of_landmarks() -> None:
+    config = dataclasses.replace(tiny().config, landmarks=tuple(np.array([9, 3])))
+    with pytest.raises(ValueError, match="class_names must be different names, 'a' is there twice"):
+        LandmarkNet(config, ["a", "b", "a", "c"])
+    assert all(type(n) is int for n in LandmarkNet(config).landmarks)
+
+
 def test_bad_images_points_and_fusion() -> None:
     model, images = tiny().eval(), sketches(0, 2)
     points, _ = model.points_of(images)
@@ -293,6 +318,18 @@ def test_bad_images_points_and_fusion() -> None:
     for landmarks in ((9, 3), (3, 9, 20), (9, 3, 21)):
         with pytest.raises(ValueError, match=r"a fusion fitted on another set of n.*\(9, 3, 20\)"):
             model.set_fusion([1.0 / len(landmarks)] * len(landmarks), landmarks)
+
+
+def test_what_is_not_finite_is_told() -> None:
+    model, images = tiny().eval(), sketches(0, 2)
+    points, _ = model.points_of(images)
+    broken = images.clone()
+    broken[1] = math.nan
+    with pytest.raises(ValueError, match="images must be finite"):
+        model(broken, points)
+    nn.init.constant_(model.offset_layers[1].bias, math.nan)
+    with pytest.raises(ValueError, match=r"offsets of the landmarks are NaN.*lower --optimizer\.lr"):
+        model(images)
 
 
 def test_backbones_without_a_usable_map(monkeypatch: pytest.MonkeyPatch) -> None:
