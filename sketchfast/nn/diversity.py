@@ -81,7 +81,9 @@ class _SumOfPairs(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         vectors, signs = ctx.saved_tensors
-        return (signs @ vectors).mul_(2 * grad)
+        # Nothing keeps the backward pass from being run inside an autocast of its own.
+        with torch.autocast(vectors.device.type, enabled=False):
+            return (signs @ vectors).mul_(2 * grad)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

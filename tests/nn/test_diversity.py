@@ -102,6 +102,12 @@ def test_half_precision_and_autocast_are_computed_in_float32(seed: int) -> None:
         losses = response_diversity(psi), filter_diversity(psi), filter_diversity(psi.double())
     assert [loss.dtype for loss in losses] == [torch.float32, torch.float32, torch.float64]
     torch.testing.assert_close(losses[1].double(), losses[2], rtol=1e-5, atol=1e-5)
+    for loss_of in (filter_diversity, response_diversity):
+        leaf = psi.float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            (inside,) = torch.autograd.grad(loss_of(leaf), leaf)
+        (outside,) = torch.autograd.grad(loss_of(leaf), leaf)
+        assert torch.equal(inside, outside)
 
 
 def test_errors_name_what_was_found() -> None:
