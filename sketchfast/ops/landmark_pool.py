@@ -53,6 +53,7 @@ def landmark_pool(features: Tensor, points: Tensor, reduce: str = "mean") -> Ten
     if (
         isinstance(points, Tensor)
         and points.dtype in (torch.bfloat16, torch.float16)
+        and points.device.type in ("cpu", "cuda")  # of others, such as meta, torch refuses to answer
         and torch.is_autocast_enabled(points.device.type)
     ):
         points = points.float()

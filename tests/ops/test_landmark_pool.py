@@ -303,3 +303,5 @@ def test_autocast_keeps_features_and_widens_points(seed: int) -> None:
         assert pooled.dtype == torch.bfloat16
         assert torch.equal(ops.landmark_pool(features, points), ops.landmark_pool(features, points.float()))
     assert torch.equal(pooled, ops.landmark_pool(convolved, points.float()))
+    with pytest.raises(TypeError, match=r"points must be one of .*found torch\.bfloat16"):
+        ops.landmark_pool(features.to("meta"), points.to("meta"))  # a device without autocast
