@@ -1,7 +1,7 @@
 // The gradient of landmark pooling with respect to the features: every value is written once, together with the zeros.
 //
 //   mean   G[c, q] = g[c] w[q] / L              rank one, w[q] = sum of the weights of all taps at pixel q
-//   none   G[c, q] = sum over the taps of pixel q, in the order in which the points come, of weight * g[l, c]
+//   none   G[c, q] = sum over the taps of pixel q of weight * g[l, c], 32 points at a time, in these by tap, then by point
 //
 // A block takes neighbouring channels of an image (NCHW) or neighbouring pixels (NHWC): in both layouts one run of memory,
 // which it writes from end to end, 16 bytes a thread. Where a map is no multiple of 16 bytes (7 x 7) a store may straddle
