@@ -34,10 +34,11 @@ INK_GAIN = 1.1
 class SketchAugmentation:
     """How training sketches are varied; the defaults are the paper's (Zhang et al., section IV-B), all zeros leave them alone.
 
-    rotation: degrees, both ways; flip: half of the sketches are mirrored. After them a sketch is cropped to its ink and
-        scaled again where `Preprocess.ink_margin` says so (D): no line is lost at the frame, and training sketches
-        are as large as test sketches.
-    scale: range of a factor, one for each axis; shift: share of the side, both ways. What leaves the frame is lost.
+    rotation: degrees, both ways; flip: half of the sketches are mirrored. A sketch so moved is cropped to its ink where
+        `Preprocess.ink_margin` says so (D): without scale and shift no line is lost at the frame, and training sketches are
+        as large as test sketches.
+    scale: range of a factor, one for each axis of the sketch before it is rotated; shift: share of the side, both ways. What
+        leaves the frame is lost.
     thickness: chance that strokes grow by up to a pixel on each side.
     warp: the most that a smooth random field displaces a point in x and in y, share of the side.
     The paper names rotation and flip; the rest is for training from scratch on few sketches.
@@ -135,7 +136,9 @@ class _Epoch:
 def augment_sketches(batch: dict[str, Tensor], how: SketchAugmentation, preprocess: Preprocess) -> Tensor:
     """The sketches of a ``ClassBatches`` batch as network input: float32 [B, 3, S, S], on the batch's device.
 
-    Order (D): thicker strokes, flip, rotation, crop to the ink, scale, shift, warp, in one sampling of the picture.
+    Order (D): thicker strokes, flip, scale along the sketch's own axes, rotation, crop to the ink, shift, warp; all but the
+    first in one sampling of the picture. The crop, where `Preprocess.ink_margin` asks for it, undoes what the two scales have
+    in common, so their geometric mean is applied after it.
     """
     images, u = batch["image"][:, None].float() / 255.0, batch["uniforms"]
     if how.thickness > 0:
