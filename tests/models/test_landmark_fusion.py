@@ -63,6 +63,13 @@ def test_a_member_that_is_always_right_takes_all_and_equal_members_share() -> No
     assert np.isfinite(fit_fusion(wrong, labels)).all()
 
 
+def test_tensors_of_any_kind() -> None:
+    scores, labels = draw(0, 6, 2, 3)
+    given = torch.tensor(scores, dtype=torch.bfloat16, requires_grad=True)
+    expected = fit_fusion(given.detach().double().numpy(), labels)
+    np.testing.assert_array_equal(fit_fusion(given, torch.tensor(labels)), expected)
+
+
 def test_errors() -> None:
     scores, labels = draw(0, 6, 2, 3)
     for bad, wrong in ((scores[0], labels), (scores, labels[:5]), (scores[:0], labels[:0])):
