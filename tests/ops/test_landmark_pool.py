@@ -190,6 +190,10 @@ def test_equals_grid_sample_on_the_kinks(aligned: bool, layout: torch.memory_for
             shape = (2, 6) if reduce == "mean" else (2, points.shape[1], 6)
             grad = torch.randn(shape, generator=generator, dtype=torch.float64)
             expected = peer(features, points, reduce, grad)
+            leaves = features.clone().requires_grad_(), points.clone().requires_grad_()
+            defined = reference.landmark_pool(*leaves, reduce)
+            gradients = torch.autograd.grad(defined, leaves, grad)
+            assert_near((defined.detach(), *gradients), expected, torch.float64)
             for dtype in (torch.float64, torch.float32):
                 found = by_ours(features, points.to(dtype), reduce, grad)
                 assert_near(found, expected, torch.float64 if dtype == torch.float64 else torch.float32)
