@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,9 @@ def _folders(
     )
 
 
-def read_tu_berlin(
+def _read_classes(
+    title: str,
+    key: str,
     root: _Root,
     seed: int,
     train_per_class: int | None = None,
@@ -58,20 +61,11 @@ def read_tu_berlin(
     photos: _Photos = None,
 ) -> Found:
     sizes = Sizes(train_per_class, None, test_per_class, validation_share)
-    return _folders("TU-Berlin", "tu_berlin", root, classes, photos, seed, sizes)
+    return _folders(title, key, root, classes, photos, seed, sizes)
 
 
-def read_folder(
-    root: _Root,
-    seed: int,
-    train_per_class: int | None = None,
-    test_per_class: int | None = None,
-    validation_share: float = 0.2,
-    classes: Sequence[str] | None = None,
-    photos: _Photos = None,
-) -> Found:
-    sizes = Sizes(train_per_class, None, test_per_class, validation_share)
-    return _folders("folder", "folder", root, classes, photos, seed, sizes)
+read_tu_berlin = partial(_read_classes, "TU-Berlin", "tu_berlin")
+read_folder = partial(_read_classes, "folder", "folder")
 
 
 def read_sketchy(
