@@ -13,7 +13,6 @@ Beside it the category-aware branch: K filters of 3x3 on the same map, whose res
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -25,6 +24,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sketchfast import ops
 from sketchfast.models.backbones import BackboneSpec, build_backbone
+from sketchfast.models.landmark_model import (
+    LandmarkModel,
+    at_least_float32,
+    checked_fusion,
+    member_of,
+    softmax,
+)
 from sketchfast.models.landmark_points import (
     at_cells,
     check_images,
@@ -76,7 +82,7 @@ class LandmarkOutput(NamedTuple):
 Read = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], Tensor]  # LandmarkOutput up to `valid`
 
 
-class LandmarkNet(nn.Module):
+class LandmarkNet(LandmarkModel):
     """The network for one n or several. ``class_names`` are in label order; ``preprocess`` travels with the checkpoint.
 
     Raises ValueError naming the setting for numbers of landmarks that are no whole numbers in 1..4096 or repeat, class names
@@ -98,6 +104,7 @@ class LandmarkNet(nn.Module):
         self.preprocess = preprocess or Preprocess()
         self.backbone, _ = build_backbone(config.backbone_spec())
         channels, landmarks = self.backbone.num_channels, self.config.landmarks
+        self.landmarks = landmarks
         pooled = self.backbone.num_features if config.pooling == "global" else channels
         if config.pooling == "landmarks":  # AlexNet's and VGG's own classifier layers would never be read
             self.backbone.head = nn.Identity()
@@ -132,11 +139,6 @@ class LandmarkNet(nn.Module):
         model = cls(LandmarkNetConfig(**{**fields, **tuples, "weights": "none"}), class_names, preprocess)
         model.config.weights = fields["weights"]
         return model
-
-    @property
-    def landmarks(self) -> tuple[int, ...]:
-        """The numbers n, one for each member of the fusion; empty with pooling="global"."""
-        return self.config.landmarks
 
     def train(self, mode: bool = True) -> LandmarkNet:
         super().train(mode)
@@ -238,84 +240,21 @@ class LandmarkNet(nn.Module):
 
     # -- recognition and retrieval
 
-    def member_scores(self, images: Tensor, mirrored: bool = True) -> Tensor:
-        """Softmax scores of each n: [B, 3, S, S] -> [B, len(landmarks), K] (one member with pooling="global").
-
-        mirrored: the mean over the image and its mirror image, whose contour points are found anew.
-        """
-        scores = torch.stack([softmax(logits) for logits in self.logits_of(images)], dim=1)
-        return (scores + self.member_scores(images.flip(3), False)) / 2 if mirrored else scores
-
-    def classify(self, images: Tensor, mirrored: bool = True) -> Tensor:
-        """Scores fused over n with ``config.fusion`` (D: the weights apply to softmax scores): [B, K], rows of sum 1."""
-        return fuse(self.member_scores(images, mirrored), self.config.fusion)
-
-    def describe(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> Tensor:
-        """Retrieval descriptor of unit length, compared by cosine: [B, C + h w], or [B, C] without the category-aware branch.
-
-        f for n landmarks (None: the first of ``config.landmarks``) beside f_s, the largest response at each cell over the
-        categories (D). mirrored: the descriptors of an image and its mirror image are added (D).
-        """
-        return self.descriptors(images, n, mirrored)[-1]
+    def _scores(self, images: Tensor) -> Tensor:
+        return torch.stack([softmax(logits) for logits in self.logits_of(images)], dim=1)
 
     def descriptors(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> list[Tensor]:
         """[f alone [B, C], ``describe``] from one pass, each of unit length; without the category-aware branch only the first."""
         number = 0 if n is None else member_of(n, self.landmarks)
         output = self(images)
-        found = [F.normalize(_at_least_float32(output.features[number]), dim=1)]
+        found = [F.normalize(at_least_float32(output.features[number]), dim=1)]
         if output.responses is not None:
             parts = [output.features[number], output.responses.amax(dim=1).flatten(1)]
-            found.append(F.normalize(torch.cat([_at_least_float32(part) for part in parts], dim=1), dim=1))
+            found.append(F.normalize(torch.cat([at_least_float32(part) for part in parts], dim=1), dim=1))
         if mirrored:
             other = self.descriptors(images.flip(3), n, False)
             found = [F.normalize(a + b, dim=1) for a, b in zip(found, other, strict=True)]
         return found
-
-    def encode_sketch(self, images: Tensor) -> Tensor:
-        """``describe``: sketches and edge maps of photos go through the same network."""
-        return self.describe(images)
-
-    def encode_photo(self, images: Tensor) -> Tensor:
-        """``describe`` of the edge maps of photos."""
-        return self.describe(images)
-
-    def set_fusion(self, weights: Sequence[float], landmarks: Sequence[int]) -> None:
-        """Keep the weights that ``fit_fusion`` found for these n; ValueError when they are another set of n."""
-        self.config.fusion = checked_fusion(weights, landmarks, self.landmarks)
-
-
-def softmax(logits: Tensor) -> Tensor:
-    return _at_least_float32(logits).softmax(dim=1)
-
-
-def fuse(scores: Tensor, weights: Sequence[float]) -> Tensor:
-    """[B, M, K] -> [B, K]; no weights: the mean."""
-    if not weights:
-        return scores.mean(dim=1)
-    return torch.einsum("bmk,m->bk", scores, scores.new_tensor(weights))
-
-
-def member_of(n: int, landmarks: Sequence[int]) -> int:
-    if n not in landmarks:
-        raise ValueError(f"n={n} is not among the numbers of landmarks of this model, {tuple(landmarks)}")
-    return tuple(landmarks).index(n)
-
-
-def checked_fusion(
-    weights: Sequence[float], landmarks: Sequence[int], own: tuple[int, ...]
-) -> tuple[float, ...]:
-    """The weights as a tuple of floats; ValueError for another set of n, and for weights that are no shares of 1."""
-    if tuple(landmarks) != own:
-        raise ValueError(
-            f"a fusion fitted on another set of n: on landmarks {tuple(landmarks)}, this model has {own}"
-        )
-    found = tuple(float(weight) for weight in weights)
-    sane = all(math.isfinite(weight) and weight >= 0 for weight in found)
-    if len(found) != max(1, len(own)) or not sane or abs(sum(found) - 1) > 1e-4:
-        raise ValueError(
-            f"fusion must be {max(1, len(own))} weights of at least 0 with sum 1, one for each n, got {found}"
-        )
-    return found
 
 
 def _check_config(config: LandmarkNetConfig, class_names: Sequence[str] | None) -> None:
@@ -342,7 +281,3 @@ def _not_finite(images: Tensor) -> str:
         "the offsets of the landmarks are NaN: weights or features are no longer finite. Where this is in training, it "
         "diverged: lower --optimizer.lr"
     )
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

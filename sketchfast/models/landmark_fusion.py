@@ -19,14 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from sketchfast.arrays import as_array
-from sketchfast.models.landmark import (
-    LandmarkNet,
-    LandmarkNetConfig,
-    checked_fusion,
-    fuse,
-    member_of,
-    softmax,
-)
+from sketchfast.models.landmark import LandmarkNet, LandmarkNetConfig
+from sketchfast.models.landmark_model import LandmarkModel, member_of, softmax
 from sketchfast.models.landmark_points import check_images, contour_points_of
 from sketchfast.runtime.preprocess import Preprocess
 
@@ -75,7 +69,7 @@ class LandmarkEnsembleConfig:
     fusion: tuple[float, ...] = ()
 
 
-class LandmarkEnsemble(nn.Module):
+class LandmarkEnsemble(LandmarkModel):
     """The paper's ensemble: one network for each n, each trained alone.
 
     Raises ValueError unless every member has one n of its own and all have the same class names and preprocessing.
@@ -120,36 +114,14 @@ class LandmarkEnsemble(nn.Module):
         members = [LandmarkNet.from_fields(fields, names, shared) for fields in config["members"]]
         return cls(members, config["fusion"])
 
-    def member_scores(self, images: Tensor, mirrored: bool = True) -> Tensor:
-        """As ``LandmarkNet.member_scores``: [B, 3, S, S] -> [B, len(landmarks), K]; contour points are found once for all."""
+    def _scores(self, images: Tensor) -> Tensor:
         check_images(images)
-        points, _ = contour_points_of(images, self.preprocess, max(self.landmarks))
+        points, _ = contour_points_of(images, self.preprocess, max(self.landmarks))  # once for all members
         members: Any = self.members
-        scores = torch.stack([softmax(member.logits_of(images, points)[0]) for member in members], dim=1)
-        return (scores + self.member_scores(images.flip(3), False)) / 2 if mirrored else scores
-
-    def classify(self, images: Tensor, mirrored: bool = True) -> Tensor:
-        """Scores fused with ``config.fusion``: [B, K], rows of sum 1."""
-        return fuse(self.member_scores(images, mirrored), self.config.fusion)
-
-    def describe(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> Tensor:
-        """The descriptor of the member for n landmarks (None: the first), as ``LandmarkNet.describe``."""
-        return self.descriptors(images, n, mirrored)[-1]
+        return torch.stack([softmax(member.logits_of(images, points)[0]) for member in members], dim=1)
 
     def descriptors(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> list[Tensor]:
-        """As ``LandmarkNet.descriptors``, of the same member."""
+        """Of the member for n landmarks (None: the first), as ``LandmarkNet.descriptors``."""
         member: Any = self.members[0 if n is None else member_of(n, self.landmarks)]
         found: list[Tensor] = member.descriptors(images, None, mirrored)
         return found
-
-    def encode_sketch(self, images: Tensor) -> Tensor:
-        """``describe``: sketches and edge maps of photos go through the same network."""
-        return self.describe(images)
-
-    def encode_photo(self, images: Tensor) -> Tensor:
-        """``describe`` of the edge maps of photos."""
-        return self.describe(images)
-
-    def set_fusion(self, weights: Sequence[float], landmarks: Sequence[int]) -> None:
-        """Keep the weights that ``fit_fusion`` found for these n; ValueError when they are another set of n."""
-        self.config.fusion = checked_fusion(weights, landmarks, self.landmarks)
