@@ -173,7 +173,7 @@ def retrieve(
         f, width = single.classifiers[0].in_features, q.shape[1]
         codes = {"f": slice(0, f)} | ({"f and f_s": slice(f, width)} if width > f else {})
         own = list(codes.values())[-1]
-        searches[method] = Search(f"{method}, all", queries, shown, q[:, own], g[:, own])
+        searches[method] = Search(f"all photos, {method}", queries, shown, q[:, own], g[:, own])
         for code, of in codes.items():
             for protocol in protocols:
                 found = evaluate_retrieval(

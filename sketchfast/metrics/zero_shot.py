@@ -83,7 +83,7 @@ def encode(
 class Search:
     """Queries, what they are searched in, and the trained model's features of both."""
 
-    searched: str  # "unseen" or "seen, held out"
+    searched: str  # "unseen" or "seen, held out"; of a landmark network "all photos, n = 5"
     queries: ImageSet
     gallery: ImageSet
     query_features: Features

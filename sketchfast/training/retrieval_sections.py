@@ -56,8 +56,8 @@ def retrieval_grids(search: Search) -> list[RetrievalGridSection]:
         )
 
     note = "Cosine similarity of real-valued features."
-    title = f"{search.searched} classes"
+    where = search.searched
     return [
-        RetrievalGridSection(f"{title}: one query of a class", [row(q) for q in first[:SHOWN_CLASSES]], note),
-        RetrievalGridSection(f"{title}: queries that found least", [row(q) for q in worst], note),
+        RetrievalGridSection(f"One query of a class ({where})", [row(q) for q in first[:SHOWN_CLASSES]], note),
+        RetrievalGridSection(f"Queries that found least ({where})", [row(q) for q in worst], note),
     ]
