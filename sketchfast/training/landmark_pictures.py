@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sketchfast.models.landmark_fusion import LandmarkEnsemble
 
 MOST_COLUMNS = 5  # of pictures that a page shows side by side
+# Arrows of landmarks are fine: pictures this large, where no more columns than this share the page.
+_LARGE, _LARGE_COLUMNS = 224, 3
 _HEAT_PIXELS = 240
 # White to dark red, through yellow: even in lightness, so that it is read with any colour vision and in grey.
 _HEAT = ((0.0, (255, 255, 255)), (0.3, (255, 224, 130)), (0.65, (240, 120, 50)), (1.0, (178, 20, 45)))
@@ -59,7 +61,8 @@ def landmark_rows(
         rows.append(PictureRow(_caption(images, i, scores[row]), pictures))
     legend = [("contour point", _hex(POINT)), ("after its offset", _hex(LANDMARK))]
     note = "Contour points spread along the strokes, and where the network moves each before it reads its features there."
-    return PictureRowsSection(title, [f"n = {n}" for n in shown], rows, note, legend)
+    side = _LARGE if len(shown) <= _LARGE_COLUMNS else PictureRowsSection.side
+    return PictureRowsSection(title, [f"n = {n}" for n in shown], rows, note, legend, side)
 
 
 def heat_rows(

@@ -162,13 +162,16 @@ class PictureRow:
 
 @dataclass
 class PictureRowsSection:
-    """A row of pictures for each item, with a legend of colours for each row, and one for the whole section."""
+    """A row of pictures for each item, with a legend of colours for each row, and one for the whole section.
+
+    side: pixels that the longer side of a picture takes on a page that is wide enough."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[PictureRow]
     note: str = ""
     legend: Sequence[tuple[str, str]] = ()
+    side: int = 150
     kind: ClassVar[str] = "rows"
 
     def __post_init__(self) -> None:

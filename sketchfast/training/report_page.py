@@ -76,7 +76,7 @@ svg .faint { stroke-width: 1; opacity: .3; }
 .rows { border-spacing: 0; }
 .rows th { font-size: 13px; padding: 5px 8px; }
 .rows td { padding: 8px; }
-.rows td img { display: block; width: 150px; max-width: 18vw; aspect-ratio: 1; object-fit: contain; background: #fff;
+.rows td img { display: block; max-width: 18vw; aspect-ratio: 1; object-fit: contain; background: #fff;
                border: 1px solid var(--rule); border-radius: 6px; }
 .rows td.about { font-size: 13px; min-width: 130px; max-width: 190px; white-space: pre-line; overflow-wrap: anywhere; }
 .swatches { margin: 0; padding: 0; list-style: none; color: var(--soft); }
@@ -155,7 +155,8 @@ details[open] summary { margin-bottom: 10px; }
 {% for row in section.rows %}
 <tr><td class="about">{{ row.caption }}</td>
 {% for image in row.images %}
-<td><img src="{{ png(image, 200) }}" alt="{{ section.columns[loop.index0] }}: {{ row.caption }}"></td>
+<td><img src="{{ png(image, section.side * 4 // 3) }}" style="width:{{ section.side }}px"
+ alt="{{ section.columns[loop.index0] }}: {{ row.caption }}"></td>
 {% endfor %}
 <td class="about">{{ swatches(row.legend, "") }}</td></tr>
 {% endfor %}

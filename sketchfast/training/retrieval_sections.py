@@ -58,6 +58,8 @@ def retrieval_grids(search: Search) -> list[RetrievalGridSection]:
     note = "Cosine similarity of real-valued features."
     where = search.searched
     return [
-        RetrievalGridSection(f"One query of a class ({where})", [row(q) for q in first[:SHOWN_CLASSES]], note),
+        RetrievalGridSection(
+            f"One query of a class ({where})", [row(q) for q in first[:SHOWN_CLASSES]], note
+        ),
         RetrievalGridSection(f"Queries that found least ({where})", [row(q) for q in worst], note),
     ]
