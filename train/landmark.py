@@ -619,7 +619,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
         ),
         "sketchy-retrieval-small": (
             "retrieval of photos by sketches, from scratch: a cut-down Sketchy",
-            small(searched, (15,), 6, evaluation=baseline),
+            small(searched, (15,), 30, evaluation=baseline),
         ),
     }
     for cell in ("none", "0", "1e-4", "1e-3", "1e-2", "1e-1"):
