@@ -37,7 +37,7 @@ def landmark_pool(features: Tensor, points: Tensor, reduce: str = "mean") -> Ten
         features: float32, float64, bfloat16 or float16 [N, C, H, W], H and W at least 1, N and C may be 0. Contiguous and
             channels_last memory are used as they are, and the gradient has the same; other strides cost a copy.
         points: float32 or float64 [N, L, 2] on the same device, L at least 1, as (x, y) in pixels of the map, whose centres are
-            at integers. Infinite ones are outside.
+            at integers; the place within a pixel is rounded to the type of the sums. Infinite ones are outside.
         reduce: "mean", or "none" for a vector of each point.
 
     Returns:

@@ -171,7 +171,8 @@ def test_thicker_strokes_and_blank_sketches(seed: int) -> None:
     thin, thick = (
         augment_sketches(batch, SketchAugmentation(thickness=thickness), FITTED) for thickness in (0.0, 1.0)
     )
-    assert (thick.mean(dim=(1, 2, 3)) < thin.mean(dim=(1, 2, 3)) + 1e-6).all() and thick.mean() < thin.mean()
+    # A thicker sketch reaches further, and is fitted smaller: darker as a whole, though not each by itself.
+    assert thick.mean() < thin.mean() - 0.002
     white = {**batch, "image": torch.full_like(batch["image"], 255)}
     strong = SketchAugmentation(30.0, True, (0.8, 1.2), 0.1, 0.5, 0.1)
     assert (augment_sketches(white, strong, FITTED) == 1.0).all()
