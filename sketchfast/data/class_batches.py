@@ -7,7 +7,6 @@ of threads, or of batches already served. Uses torch; `sketchfast.data` itself d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sketchfast.data.batches_ahead import batches_ahead
+from sketchfast.data.batches_ahead import ShuffledEpoch
 from sketchfast.data.image_motion import motion_grid, thickened
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.pixels import Pixels, standardize
@@ -105,25 +104,13 @@ class ClassBatches:
         return _Epoch(self, epoch, rank, world, start_step)
 
 
-class _Epoch:
-    def __init__(self, source: ClassBatches, epoch: int, rank: int, world: int, start_step: int) -> None:
-        self.source, self.start_step = source, start_step
-        random = np.random.default_rng([source.seed, epoch])
-        count = len(source.labels) * source.repeats
-        self.order = random.permutation(count) % len(source.labels)
-        self.uniforms = random.random((count, NUM_UNIFORMS), dtype=np.float32)
-        self.local = source.batch_size // world
-        self.offset = rank * self.local
+class _Epoch(ShuffledEpoch):
+    def __init__(self, source: ClassBatches, *place: int) -> None:
+        super().__init__(len(source.labels), source.repeats, source.batch_size, source.seed, *place)
+        self.source = source
+        self.uniforms = self.random.random((self.count, NUM_UNIFORMS), dtype=np.float32)
 
-    def __len__(self) -> int:
-        return max(len(self.order) // self.source.batch_size - self.start_step, 0)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return batches_ahead(self._batch, range(self.start_step, self.start_step + len(self)))
-
-    def _batch(self, step: int) -> dict[str, Tensor]:
-        first = step * self.source.batch_size + self.offset
-        rows = slice(first, first + self.local)
+    def batch(self, rows: slice) -> dict[str, Tensor]:
         items = self.order[rows]
         return {
             # Sketches are grey, their three channels equal (`ImageSet.load`): one is a third of the bytes to move.

@@ -7,7 +7,6 @@ processes, of threads, or of batches already served. Uses torch; `sketchfast.dat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sketchfast.data.batches_ahead import batches_ahead
+from sketchfast.data.batches_ahead import ShuffledEpoch
 from sketchfast.data.image_motion import motion_grid, thickened
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.pixels import Pixels, standardize
@@ -86,26 +85,14 @@ class ClassPairs:
         return _Epoch(self, epoch, rank, world, start_step)
 
 
-class _Epoch:
-    def __init__(self, pairs: ClassPairs, epoch: int, rank: int, world: int, start_step: int) -> None:
-        self.pairs, self.start_step = pairs, start_step
-        random = np.random.default_rng([pairs.seed, epoch])
-        count = len(pairs.labels) * pairs.repeats
-        self.order = random.permutation(count) % len(pairs.labels)
-        self.choice = random.random(count)
-        self.uniforms = random.random((count, 2, NUM_UNIFORMS), dtype=np.float32)
-        self.local = pairs.batch_size // world
-        self.offset = rank * self.local
+class _Epoch(ShuffledEpoch):
+    def __init__(self, pairs: ClassPairs, *place: int) -> None:
+        super().__init__(len(pairs.labels), pairs.repeats, pairs.batch_size, pairs.seed, *place)
+        self.pairs = pairs
+        self.choice = self.random.random(self.count)
+        self.uniforms = self.random.random((self.count, 2, NUM_UNIFORMS), dtype=np.float32)
 
-    def __len__(self) -> int:
-        return max(len(self.order) // self.pairs.batch_size - self.start_step, 0)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return batches_ahead(self._batch, range(self.start_step, self.start_step + len(self)))
-
-    def _batch(self, step: int) -> dict[str, Tensor]:
-        first = step * self.pairs.batch_size + self.offset
-        rows = slice(first, first + self.local)
+    def batch(self, rows: slice) -> dict[str, Tensor]:
         photos = self.order[rows]
         labels = self.pairs.labels[photos]
         choices = zip(labels, self.choice[rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 
-class LandmarkModel(nn.Module):
+class LandmarkModel(nn.Module, ABC):
     """A member for each number of landmarks: a subclass says how one pass scores (`_scores`) and describes (`descriptors`)."""
 
     landmarks: tuple[int, ...]
@@ -38,9 +39,9 @@ class LandmarkModel(nn.Module):
         """
         return self.descriptors(images, n, mirrored)[-1]
 
+    @abstractmethod
     def descriptors(self, images: Tensor, n: int | None = None, mirrored: bool = True) -> list[Tensor]:
         """[f alone [B, C], ``describe``] from one pass, each of unit length; without the category-aware branch only the first."""
-        raise NotImplementedError
 
     def encode_sketch(self, images: Tensor) -> Tensor:
         """``describe``: sketches and edge maps of photos go through the same network."""
@@ -54,9 +55,9 @@ class LandmarkModel(nn.Module):
         """Keep the weights that ``fit_fusion`` found for these n; ValueError when they are another set of n."""
         self.config.fusion = checked_fusion(weights, landmarks, self.landmarks)
 
+    @abstractmethod
     def _scores(self, images: Tensor) -> Tensor:
         """``member_scores`` of the images as they are."""
-        raise NotImplementedError
 
 
 def softmax(logits: Tensor) -> Tensor:
