@@ -7,9 +7,8 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
@@ -17,182 +16,52 @@ from markupsafe import Markup
 from PIL import Image
 
 from sketchfast import atomic
-from sketchfast.training.chart import NUM_COLOURS, Curve, line_chart, smoothed
+from sketchfast.training.bar_chart import BarChart, bar_chart
+from sketchfast.training.chart import Curve, line_chart, smoothed
 from sketchfast.training.history import PLACE, read_history
 from sketchfast.training.report_page import PAGE
-from sketchfast.training.run_folder import RunFolder, flat_keys
+from sketchfast.training.report_sections import (
+    Card,
+    CardSection,
+    Chart,
+    CurveSection,
+    Interval,
+    KeySection,
+    NumbersSection,
+    PictureRow,
+    PictureRowsSection,
+    PictureSection,
+    RetrievalGridSection,
+    RetrievalRow,
+    Section,
+    Strip,
+    TableSection,
+    TextSection,
+)
+from sketchfast.training.run_folder import RunFolder
+
+__all__ = [
+    "Card",
+    "CardSection",
+    "Chart",
+    "CurveSection",
+    "Interval",
+    "KeySection",
+    "NumbersSection",
+    "PictureRow",
+    "PictureRowsSection",
+    "PictureSection",
+    "RetrievalGridSection",
+    "RetrievalRow",
+    "Section",
+    "Strip",
+    "TableSection",
+    "TextSection",
+    "history_sections",
+    "write_report",
+]
 
 TILE_PIXELS = 128
-
-
-@dataclass
-class Interval:
-    """A value with its confidence interval, for table cells."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass
-class TextSection:
-    title: str
-    note: str
-    kind: ClassVar[str] = "text"
-
-
-@dataclass
-class TableSection:
-    """A table. Cells: text, numbers, `Interval` (drawn with a whisker on its column's scale), or None (a dash).
-
-    highlight: rows to emphasise, such as the trained model among chance, untrained and baseline.
-    scale: right end of every whisker, so that columns compare too; None: each column's largest value."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    note: str = ""
-    highlight: Sequence[int] = ()
-    scale: float | None = None
-    kind: ClassVar[str] = "table"
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(
-                    f"table {self.title!r}: a row has {len(row)} cells for {len(self.columns)} columns: {row}"
-                )
-
-
-@dataclass
-class Chart:
-    title: str
-    curves: Sequence[Curve]
-    x_label: str = "step"
-    log_y: bool = False
-
-    @property
-    def legend(self) -> list[tuple[str, int]]:
-        numbered = enumerate(self.curves)
-        return [
-            (c.name, (i if c.group is None else c.group) % NUM_COLOURS) for i, c in numbered if not c.faint
-        ]
-
-
-@dataclass
-class CurveSection:
-    title: str
-    charts: Sequence[Chart]
-    note: str = ""
-    kind: ClassVar[str] = "charts"
-
-
-@dataclass
-class RetrievalRow:
-    """One query and its best results in order. Images uint8 [H, W, 3]; `right` and `captions` go with `results`."""
-
-    query: np.ndarray
-    caption: str
-    results: Sequence[np.ndarray]
-    right: Sequence[bool]
-    captions: Sequence[str]
-
-    def __post_init__(self) -> None:
-        if not len(self.results) == len(self.right) == len(self.captions):
-            raise ValueError(
-                f"retrieval row {self.caption!r}: {len(self.results)} results, {len(self.right)} right flags,"
-                f" {len(self.captions)} captions; expected equally many"
-            )
-
-
-@dataclass
-class RetrievalGridSection:
-    """Queries with their top results, framed green where right and red where wrong."""
-
-    title: str
-    rows: Sequence[RetrievalRow]
-    note: str = ""
-    kind: ClassVar[str] = "grid"
-
-
-@dataclass
-class PictureSection:
-    """One picture, uint8 [H, W, 3], shown at its own size where the page is wide enough."""
-
-    title: str
-    image: np.ndarray
-    note: str = ""
-    kind: ClassVar[str] = "picture"
-
-
-@dataclass
-class KeySection:
-    """Names and values, folded away until opened."""
-
-    title: str
-    values: Mapping[str, Any]
-    note: str = ""
-    items: list[tuple[str, str]] = field(init=False)
-    kind: ClassVar[str] = "keys"
-
-    def __post_init__(self) -> None:
-        self.items = [
-            (k, v if isinstance(v, str) else json.dumps(v)) for k, v in flat_keys(self.values).items()
-        ]
-
-
-@dataclass
-class NumbersSection:
-    """What to know first: (what it is, the number, what to compare it with), side by side in large type."""
-
-    title: str
-    numbers: Sequence[tuple[str, str, str]]
-    note: str = ""
-    kind: ClassVar[str] = "numbers"
-
-
-@dataclass
-class PictureRow:
-    """Pictures of one item, uint8 [H, W, 3], under the columns of their section. legend: (text, "#rrggbb")."""
-
-    caption: str
-    images: Sequence[np.ndarray]
-    legend: Sequence[tuple[str, str]] = ()
-
-
-@dataclass
-class PictureRowsSection:
-    """A row of pictures for each item, with a legend of colours for each row, and one for the whole section.
-
-    side: pixels that the longer side of a picture takes on a page that is wide enough."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[PictureRow]
-    note: str = ""
-    legend: Sequence[tuple[str, str]] = ()
-    side: int = 150
-    kind: ClassVar[str] = "rows"
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row.images) != len(self.columns):
-                raise ValueError(
-                    f"pictures {self.title!r}: row {row.caption!r} has {len(row.images)} images for "
-                    f"{len(self.columns)} columns"
-                )
-
-
-Section = (
-    TextSection
-    | TableSection
-    | CurveSection
-    | RetrievalGridSection
-    | PictureSection
-    | KeySection
-    | NumbersSection
-    | PictureRowsSection
-)
 
 
 def write_report(
@@ -269,7 +138,9 @@ def _series(records: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float
     return [x for x, _ in found], [math.nan if y is None else float(y) for _, y in found]
 
 
-def _draw(chart: Chart) -> Markup:
+def _draw(chart: Chart | BarChart) -> Markup:
+    if isinstance(chart, BarChart):
+        return bar_chart(chart)
     return line_chart(chart.curves, chart.x_label, chart.title, chart.log_y)
 
 

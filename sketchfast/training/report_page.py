@@ -68,6 +68,7 @@ svg .faint { stroke-width: 1; opacity: .3; }
 .tile.right b { color: var(--right); } .tile.wrong b { color: var(--wrong); }
 .tile figcaption { overflow-wrap: anywhere; white-space: pre-line; color: var(--soft); }
 .query .tile figcaption { color: var(--ink); font-weight: 600; }
+.tile.other b { color: var(--soft); }
 .key b.right { color: var(--right); } .key b.wrong { color: var(--wrong); }
 .picture img { max-width: 100%; border-radius: 6px; border: 1px solid var(--rule); background: #fff; }
 .numbers { display: flex; flex-wrap: wrap; gap: 12px 36px; }
@@ -78,11 +79,26 @@ svg .faint { stroke-width: 1; opacity: .3; }
 .rows td { padding: 8px; }
 .rows td img { display: block; max-width: 18vw; aspect-ratio: 1; object-fit: contain; background: #fff;
                border: 1px solid var(--rule); border-radius: 6px; }
+.rows td img.framed { border: 3px solid var(--line-1); }
+.rows .below { margin: 3px 0 0; color: var(--soft); font-size: 12px; line-height: 1.3; text-align: center;
+               overflow-wrap: anywhere; white-space: pre-line; }
 .rows td.about { font-size: 13px; min-width: 130px; max-width: 190px; white-space: pre-line; overflow-wrap: anywhere; }
 .swatches { margin: 0; padding: 0; list-style: none; color: var(--soft); }
 .swatches i { display: inline-block; width: 11px; height: 11px; margin-right: 7px; border-radius: 3px;
               border: 1px solid var(--rule); }
 ul.swatches.across { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 13px; margin-bottom: 10px; }
+.card { display: flex; flex-wrap: wrap; gap: 8px 28px; padding: 16px 0; border-top: 1px solid var(--rule); }
+.card:first-of-type { border-top: 0; }
+.card .chart { flex: 0 1 430px; min-width: 280px; }
+.card .chart svg { width: 100%; height: auto; display: block; }
+.card .legend { padding-left: 0; }
+.card .strips { flex: 1 1 420px; display: flex; flex-wrap: wrap; gap: 10px 22px; align-content: flex-start; }
+.strips figure { margin: 0; max-width: 224px; }
+.strips figure div { display: flex; gap: 4px; }
+.strips img { display: block; width: 72px; aspect-ratio: 1; object-fit: contain; background: #fff;
+              border: 1px solid var(--rule); border-radius: 5px; }
+.strips figcaption { color: var(--soft); font-size: 12px; line-height: 1.35; overflow-wrap: anywhere; margin-top: 2px; }
+.strips figcaption i { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin-right: 4px; }
 details summary { cursor: pointer; font-size: 18px; font-weight: 600; }
 details[open] summary { margin-bottom: 10px; }
 @media print { section { break-inside: avoid; } }
@@ -106,6 +122,10 @@ details[open] summary { margin-bottom: 10px; }
 <figure class="tile {{ kind }}"><img src="{{ png(image) }}" alt="{{ caption }}">
 <figcaption>{% if mark %}<b>{{ mark }}</b> {% endif %}{{ caption }}</figcaption></figure>
 {% endmacro %}
+{% macro legend(chart) %}
+{% if chart.legend|length > 1 %}<div class="legend">{% for name, colour in chart.legend %}
+<span><i style="background:var(--line-{{ colour }})"></i>{{ name }}</span>{% endfor %}</div>{% endif %}
+{% endmacro %}
 {% macro swatches(legend, look) %}
 <ul class="swatches {{ look }}">{% for name, colour in legend %}
 <li><i style="background:{{ colour }}"></i>{{ name }}</li>{% endfor %}</ul>
@@ -127,20 +147,21 @@ details[open] summary { margin-bottom: 10px; }
 {% for chart in section.charts %}
 <figure><h3>{{ chart.title }}</h3>
 {{ draw(chart) }}
-{% if chart.legend|length > 1 %}<div class="legend">{% for name, colour in chart.legend %}
-<span><i style="background:var(--line-{{ colour }})"></i>{{ name }}</span>{% endfor %}</div>{% endif %}
+{{ legend(chart) }}
 </figure>
 {% endfor %}
 </div>
 {% elif section.kind == "grid" %}
-<p class="note key"><b class="right">&#10003; right class</b>&#160;&#160;{#
-#}<b class="wrong">&#10007; wrong class</b></p>
+<p class="note key"><b class="right">&#10003; {{ section.key[0] }}</b>{% if section.key[1] %}&#160;&#160;{#
+#}<b class="wrong">&#10007; {{ section.key[1] }}</b>{% endif %}</p>
 <div class="scroll">
 {% for row in section.rows %}
 <div class="row"><div class="query">{{ tile(row.query, row.caption, "", "") }}</div>
 {% for image in row.results %}
 {% set right = row.right[loop.index0] %}
-{{ tile(image, row.captions[loop.index0], "right" if right else "wrong", "✓" if right else "✗") }}
+{% set wrong = "wrong" if section.key[1] else "other" %}
+{% set cross = "✗" if section.key[1] else "" %}
+{{ tile(image, row.captions[loop.index0], "right" if right else wrong, "✓" if right else cross) }}
 {% endfor %}
 </div>
 {% endfor %}
@@ -156,11 +177,27 @@ details[open] summary { margin-bottom: 10px; }
 <tr><td class="about">{{ row.caption }}</td>
 {% for image in row.images %}
 <td><img src="{{ png(image, section.side * 4 // 3) }}" style="width:{{ section.side }}px"
- alt="{{ section.columns[loop.index0] }}: {{ row.caption }}"></td>
+{% if loop.index0 in row.framed %} class="framed"{% endif %}
+ alt="{{ section.columns[loop.index0] }}: {{ row.caption }}">
+{% if row.captions %}<p class="below">{{ row.captions[loop.index0] }}</p>{% endif %}</td>
 {% endfor %}
 <td class="about">{{ swatches(row.legend, "") }}</td></tr>
 {% endfor %}
 </table></div>
+{% elif section.kind == "cards" %}
+{% for card in section.cards %}
+<div class="card"><div class="chart"><h3>{{ card.title }}</h3>
+{% if card.note %}<p class="note">{{ card.note }}</p>{% endif %}
+{{ draw(card.chart) }}
+{{ legend(card.chart) }}
+</div><div class="strips">
+{% for strip in card.strips %}
+<figure><div>{% for image in strip.images %}<img src="{{ png(image) }}" alt="{{ strip.caption }}">{% endfor %}</div>
+<figcaption>{% if strip.group is not none %}<i style="background:var(--line-{{ strip.group }})"></i>{% endif %}
+{{ strip.caption }}</figcaption></figure>
+{% endfor %}
+</div></div>
+{% endfor %}
 {% elif section.kind == "picture" %}
 <div class="picture"><img src="{{ png(section.image, none) }}" alt="{{ section.title }}"></div>
 {% endif %}
