@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "TCN",
+    "VTD",
     "Classification",
     "DeepSSP",
     "DeepSSPConfig",
@@ -17,6 +18,9 @@ __all__ = [
     "SketchClassifier",
     "SketchParser",
     "TCNConfig",
+    "VTDConfig",
+    "VTDOutput",
+    "WordDescriber",
     "find_checkpoint",
     "fit_fusion",
     "load_run",
@@ -37,6 +41,10 @@ _HOMES = {
     "Classification": "sketch_classifier",
     "SketchParser": "sketch_parser",
     "Parse": "sketch_parser",
+    "VTD": "vtd",
+    "VTDConfig": "vtd",
+    "VTDOutput": "vtd",
+    "WordDescriber": "vtd",
 }
 
 
@@ -89,8 +97,9 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     from sketchfast.models.landmark import LandmarkNet
     from sketchfast.models.landmark_fusion import LandmarkEnsemble
     from sketchfast.models.tcn import TCN
+    from sketchfast.models.vtd import VTD
     from sketchfast.training.checkpoint import load_model
 
-    models = (TCN, DeepSSP, LandmarkNet, LandmarkEnsemble)
+    models = (TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD)
     factories = {model.__name__: model.from_metadata for model in models}
     return load_model(find_checkpoint(path), factories, device)[0]

@@ -28,7 +28,15 @@ RESNETS = {
 }
 VGGS = {"vgg16": "vgg16_bn", "vgg19": "vgg19_bn"}  # TCN's table 3 uses them with batch normalisation
 SE_RESNETS = ("se_resnet50", "cse_resnet50")
-BACKBONES: tuple[str, ...] = (*RESNETS, *VGGS, *SE_RESNETS, "alexnet", "googlenet", "timm:<model name>")
+BACKBONES: tuple[str, ...] = (
+    *RESNETS,
+    *VGGS,
+    *SE_RESNETS,
+    "alexnet",
+    "googlenet",
+    "inception_v3",
+    "timm:<model name>",
+)
 
 Modality = Literal["sketch", "photo"]
 
@@ -90,6 +98,8 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         backbone, classifier = _up_to_fc7(spec)
     elif spec.name == "googlenet":
         backbone, classifier = _googlenet(spec)
+    elif spec.name == "inception_v3":
+        backbone, classifier = _inception_v3(spec)
     elif spec.name in SE_RESNETS:
         backbone, classifier = _timm("seresnet50", spec)
         if spec.name == "cse_resnet50":
@@ -194,7 +204,8 @@ def _up_to_fc7(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
 
 
 class HalfCentred(nn.Module):
-    """From ImageNet's mean and deviation to 0.5 and 0.5, what torchvision's GoogLeNet weights were trained with."""
+    """From ImageNet's mean and deviation to 0.5 and 0.5, what torchvision's GoogLeNet and Inception weights were
+    trained with."""
 
     def forward(self, images: Tensor) -> Tensor:
         mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -209,6 +220,20 @@ def _googlenet(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
     trunk = nn.Sequential(OrderedDict([("input", HalfCentred()), *layers]))
     head = nn.Sequential(net.avgpool, nn.Flatten(), net.dropout)
     return Backbone(trunk, head, 1024, 1024), net.fc
+
+
+def _inception_v3(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
+    """Inception-v3, made for 299 pixels (75 or more will do): centred as GoogLeNet is, without its auxiliary classifier.
+
+    Nor with its dropout of one half, which is the classifier's: the pooled feature itself is compared in retrieval.
+    """
+    net = torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=spec.weights == "none")
+    _load_weights(net, spec, spec.name, unused=("AuxLogits.",))
+    layers = [
+        (name, layer) for name, layer in net.named_children() if name not in ("avgpool", "dropout", "fc")
+    ]
+    trunk = nn.Sequential(OrderedDict([("input", HalfCentred()), *layers]))
+    return Backbone(trunk, nn.Sequential(net.avgpool, nn.Flatten()), 2048, 2048), net.fc
 
 
 class TimmBackbone(Backbone):
