@@ -193,7 +193,11 @@ class VTD(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """F of sketches or photos: normalised pixels [B, 3, S, S] -> [B, D], of length 1 with ``unit_features``."""
-        pooled = at_least_float32(self.backbone(images))
+        return self.features_of_map(self.backbone.feature_map(images))
+
+    def features_of_map(self, maps: Tensor) -> Tensor:
+        """F from the backbone's last feature map [B, C, h, w], through which attention maps take their gradient."""
+        pooled = at_least_float32(self.backbone.pool(maps))
         return F.normalize(pooled, dim=1) if self.config.unit_features else pooled
 
     def encode_sketch(self, images: Tensor) -> Tensor:
