@@ -8,6 +8,7 @@ strides (D).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -68,7 +69,7 @@ class SketchDecoder(nn.Module):
             )
         last, rest = channels[-1], tuple(reversed(channels))
         layers = _normalised(nn.Conv2d(dim // cells, last, 1, bias=False))
-        for before, after in zip(rest, rest[1:]):
+        for before, after in pairwise(rest):
             layers += _normalised(_upsampling(before, after, bias=False))
         self.layers = nn.Sequential(*layers, _upsampling(channels[0], 1, bias=True), nn.Tanh())
 

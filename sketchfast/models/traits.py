@@ -25,6 +25,7 @@ from sketchfast.models.sketch_autoencoder import (
     SketchEncoder,
     sketch_preprocess,
 )
+from sketchfast.nn.precision import at_least_float32
 from sketchfast.nn.trait_assignment import BACKWARDS, Backward, straight_through_gumbel
 
 
@@ -98,9 +99,9 @@ class TraitNetwork(nn.Module):
         detail = self.skip(features)
         # 1 + 0.02 tanh has five values in bfloat16, so this part stays in float32.
         with torch.autocast(images.device.type, enabled=False):
-            wide = torch.float64 if logits.dtype == torch.float64 else torch.float32
-            assignment = self._assignment(logits.to(wide), uniform)
-            code = (assignment @ self.dictionary.to(wide)) * (1 + self.config.skip * detail.to(wide).tanh())
+            assignment = self._assignment(at_least_float32(logits), uniform)
+            detail = at_least_float32(detail).tanh()
+            code = (assignment @ self.dictionary.to(detail)) * (1 + self.config.skip * detail)
         return TraitOutput(logits, assignment, code, self.decoder(code))
 
     def _assignment(self, logits: Tensor, uniform: Tensor | None) -> Tensor:

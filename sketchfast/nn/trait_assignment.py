@@ -6,6 +6,7 @@ With p [B, K] the logits of a batch and p_s = softmax(p):
     D_KL(p_s || q_y) = 1/B sum_i sum_j p_s,ij log(p_s,ij K)             (4)   its prior: every sketch open to all descriptors
     H_row = -1/B sum_i sum_j p_s,ij log p_s,ij                          (5)   soft assignment: one descriptor for each sketch
     H_col = -sum_j p_c,j log p_c,j,  p_c = 1/B sum_i p_s,i              (6)   and all of them used alike
+    L_rec + lambda_KL D_KL   or   L_rec + lambda_row H_row - lambda_col H_col                             (7)
 
 Entropies are in nats, so H_col is at most log K (D; the paper gives 1 as its maximum).
 """
@@ -18,6 +19,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from sketchfast.nn.precision import at_least_float32
 
 Backward = Literal["gumbel", "softmax"]
 BACKWARDS = ("gumbel", "softmax")
@@ -46,7 +49,7 @@ def straight_through_gumbel(
         )
     if uniform.device.type == "cpu" and not ((uniform >= 0) & (uniform <= 1)).all():
         raise ValueError("uniform must be numbers from 0 to 1, some are not")
-    logits = _at_least_float32(logits)
+    logits = at_least_float32(logits)
     limits = torch.finfo(logits.dtype)
     uniform = uniform.to(logits.dtype).clamp(limits.tiny, 1 - limits.eps)
     perturbed = (logits - (-uniform.log()).log()) / tau
@@ -90,7 +93,7 @@ def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
             "reconstruction must be [B, 1, S, S] of images [B, 3, S, S], "
             f"got {list(reconstruction.shape)} and {list(images.shape)}"
         )
-    difference = _at_least_float32(reconstruction) - _at_least_float32(images[:, :1])
+    difference = at_least_float32(reconstruction) - at_least_float32(images[:, :1])
     return difference.square().sum(dim=(1, 2, 3)).mean()
 
 
@@ -112,14 +115,18 @@ class TraitWeights:
             raise ValueError(f"progress must be a share of the training, 0 to 1, got {progress}")
         return cls(1.5 * progress, 1 + progress, 1 + 9 * progress)
 
+    def hard(self, error: Tensor, kl: Tensor) -> Tensor:
+        """The objective of hard assignment, L_rec + lambda_KL D_KL."""
+        return error + self.kl * kl
+
+    def soft(self, error: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """The objective of soft assignment, L_rec + lambda_row H_row - lambda_col H_col."""
+        return error + self.row * row - self.column * column
+
 
 def _log_probabilities(logits: Tensor) -> Tensor:
     _check(logits)
-    return _at_least_float32(logits).log_softmax(dim=1)
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
+    return at_least_float32(logits).log_softmax(dim=1)
 
 
 def _check(logits: Tensor) -> None:
