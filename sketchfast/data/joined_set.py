@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sketchfast.data.image_set import ImageSet
+from sketchfast.runtime.preprocess import Preprocess
 
 
 class JoinedSet(ImageSet):
@@ -37,3 +38,7 @@ class JoinedSet(ImageSet):
             raise IndexError(f"item {i} of {len(self)}")
         which = int(np.searchsorted(self._starts, i, side="right")) - 1
         return self.sets[which].load(i - int(self._starts[which]))
+
+    def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
+        # What a set has decoded already is not decoded again.
+        return np.concatenate([images.resized(spec.size, spec, progress, threads) for images in self.sets])

@@ -7,6 +7,7 @@ from or written to disk, and no torch is imported. See docs/synthetic.md.
 from .baseline import nearest_pixel_baseline, nearest_pixel_class_scores, nearest_pixel_scores
 from .catalogue import CATEGORIES, PART_NAMES, SKETCHPARSE
 from .draw_sketch import TEMPERAMENTS, rasterize
+from .instance_split import instances
 from .semantics import attributes, semantic_vector
 from .sheet import blind_sheet, sample_sheet
 from .split import DEFAULT_UNSEEN, SyntheticImageSet, classification, zero_shot
@@ -24,6 +25,7 @@ __all__ = [
     "blind_sheet",
     "classification",
     "instance",
+    "instances",
     "nearest_pixel_baseline",
     "nearest_pixel_class_scores",
     "nearest_pixel_scores",

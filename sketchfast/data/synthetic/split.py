@@ -65,7 +65,17 @@ class SyntheticImageSet(ImageSet):
         return self.instances[i].part_mask(size or self.size, style)
 
 
-def _instances(names: Sequence[str], start: int, count: int, seed: int) -> list[Instance]:
+def unseen_of(unseen: Sequence[str]) -> list[str]:
+    """The unseen categories, checked: ValueError unless they are different ones, at least one, and leave one seen."""
+    names = [category(name).name for name in unseen]
+    if not names or len(set(names)) < len(names) or len(names) >= len(CATEGORIES):
+        raise ValueError(
+            f"unseen: expected 1..{len(CATEGORIES) - 1} different categories, found {list(unseen)!r}"
+        )
+    return names
+
+
+def instances_of(names: Sequence[str], start: int, count: int, seed: int) -> list[Instance]:
     return [Instance(name, index, seed) for name in names for index in range(start, start + count)]
 
 
@@ -97,16 +107,12 @@ def zero_shot(
     ):  # fmt: skip
         if value < 1:
             raise ValueError(f"{option}: expected at least 1, found {value}")
-    unseen = [category(name).name for name in unseen]
-    if not unseen or len(set(unseen)) < len(unseen) or len(unseen) >= len(CATEGORIES):
-        raise ValueError(
-            f"unseen: expected 1..{len(CATEGORIES) - 1} different categories, found {list(unseen)!r}"
-        )
+    unseen = unseen_of(unseen)
     seen = [name for name in CATEGORIES if name not in unseen]
-    train = _instances(seen, 0, train_per_class, seed)
-    held_out = _instances(seen, train_per_class, held_out_per_class, seed)
-    query = _instances(unseen, 0, query_per_class, seed)
-    gallery = _instances(unseen, query_per_class, gallery_per_class, seed)
+    train = instances_of(seen, 0, train_per_class, seed)
+    held_out = instances_of(seen, train_per_class, held_out_per_class, seed)
+    query = instances_of(unseen, 0, query_per_class, seed)
+    gallery = instances_of(unseen, query_per_class, gallery_per_class, seed)
     return ZeroShotSplit(
         name=f"synthetic world, seed {seed}",
         train_sketches=SyntheticImageSet(seen, train, _drawers(train, 0, TRAINING_DRAWERS), size),
@@ -153,7 +159,7 @@ def classification(
         raise ValueError(f"classes: expected at least two different categories, found {list(classes)!r}")
     if photos not in (None, "canny"):
         raise ValueError(f'photos of the synthetic world must be None or "canny", got {photos!r}')
-    train = _instances(names, 0, train_per_class, seed)
+    train = instances_of(names, 0, train_per_class, seed)
 
     def sketches(things: list[Instance], first: int, count: int) -> SyntheticImageSet:
         return SyntheticImageSet(names, things, _drawers(things, first, count), size)
@@ -166,12 +172,12 @@ def classification(
         dataset="synthetic",
         train=sketches(train, 0, TRAINING_DRAWERS),
         validation=sketches(
-            _instances(names, _VALIDATION, validation_per_class, seed),
+            instances_of(names, _VALIDATION, validation_per_class, seed),
             TRAINING_DRAWERS + OTHER_DRAWERS,
             VALIDATION_DRAWERS,
         ),
-        test=sketches(_instances(names, _TEST, test_per_class, seed), TRAINING_DRAWERS, OTHER_DRAWERS),
-        photos=edges(_instances(names, _GALLERY, photos_per_class, seed)),
+        test=sketches(instances_of(names, _TEST, test_per_class, seed), TRAINING_DRAWERS, OTHER_DRAWERS),
+        photos=edges(instances_of(names, _GALLERY, photos_per_class, seed)),
         train_photos=edges(train),
         seed=seed,
         settings={
