@@ -8,6 +8,8 @@ __all__ = [
     "TCN",
     "VTD",
     "Classification",
+    "ClassifierFeatures",
+    "ClassifierFeaturesConfig",
     "DeepSSP",
     "DeepSSPConfig",
     "LandmarkEnsemble",
@@ -17,7 +19,12 @@ __all__ = [
     "Parse",
     "SketchClassifier",
     "SketchParser",
+    "SketchVAE",
+    "SketchVAEConfig",
     "TCNConfig",
+    "TraitConfig",
+    "TraitNetwork",
+    "TraitOutput",
     "VTDConfig",
     "VTDOutput",
     "WordDescriber",
@@ -45,6 +52,13 @@ _HOMES = {
     "VTDConfig": "vtd",
     "VTDOutput": "vtd",
     "WordDescriber": "vtd",
+    "TraitNetwork": "traits",
+    "TraitConfig": "traits",
+    "TraitOutput": "traits",
+    "SketchVAE": "sketch_vae",
+    "SketchVAEConfig": "sketch_vae",
+    "ClassifierFeatures": "sketch_features",
+    "ClassifierFeaturesConfig": "sketch_features",
 }
 
 
@@ -96,10 +110,13 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     from sketchfast.models.deepssp import DeepSSP
     from sketchfast.models.landmark import LandmarkNet
     from sketchfast.models.landmark_fusion import LandmarkEnsemble
+    from sketchfast.models.sketch_features import ClassifierFeatures
+    from sketchfast.models.sketch_vae import SketchVAE
     from sketchfast.models.tcn import TCN
+    from sketchfast.models.traits import TraitNetwork
     from sketchfast.models.vtd import VTD
     from sketchfast.training.checkpoint import load_model
 
-    models = (TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD)
-    factories = {model.__name__: model.from_metadata for model in models}
+    models = (TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD, TraitNetwork, SketchVAE, ClassifierFeatures)
+    factories: dict[str, Any] = {model.__name__: model.from_metadata for model in models}
     return load_model(find_checkpoint(path), factories, device)[0]
