@@ -9,6 +9,7 @@ from sketchfast.data import published
 from sketchfast.data.check_files import check_files, check_instances
 from sketchfast.data.check_lists import Listed, check_lists
 from sketchfast.data.check_parts import CHECKED, check_parts
+from sketchfast.data.check_sketchy_info import check_info
 from sketchfast.data.layouts import LAYOUTS, FoundLayout, class_key, dataset_name, find_layout
 from sketchfast.data.report import Finding, Report
 
@@ -70,6 +71,7 @@ def check(
     check_files(found, report, sides, decode=decode, progress=progress, threads=threads)
     if dataset == "sketchy":
         check_instances(found, report)
+        check_info(found, report)
     return report
 
 

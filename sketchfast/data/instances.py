@@ -120,7 +120,7 @@ class InstanceSplit:
     notes: what a reader of the results should know; settings: what the split was made with, for records.
 
     Raises ValueError when a class is both seen and unseen (unless shared_classes), `held_out` names other classes than
-    `train`, there is no sketch to train on or to test on, or an id of a sketch or photo is in two parts.
+    `train`, there is no sketch to train on or none of an unseen class, or an id of a sketch or photo is in two parts.
     """
 
     name: str
@@ -143,6 +143,12 @@ class InstanceSplit:
             raise ValueError(
                 f"{self.name}: held_out must have the class names {self.seen_names[:3]}..., "
                 f"got {self.held_out.names[:3]}..."
+            )
+        idle = sorted(set(range(len(self.unseen_names))) - set(self.test.sketches.labels.tolist()))
+        if idle and len(self.test):
+            raise ValueError(
+                f"{self.name}: {len(idle)} unseen classes have no sketch to search with: "
+                f"{', '.join(self.unseen_names[label] for label in idle[:10])}"
             )
         owner: dict[tuple[str, str], str] = {}
         for part, pairs in self.parts().items():
