@@ -112,5 +112,7 @@ class SketchVAE(nn.Module):
 
     @staticmethod
     def _nearest(mu: Tensor, centroids: Tensor) -> Tensor:
-        # |mu - c|^2 / 2 less |mu|^2 / 2, which is the same for every centroid
-        return (centroids.square().sum(dim=1) / 2 - mu.to(centroids) @ centroids.T).argmin(dim=1)
+        # |mu - c|^2 / 2 less |mu|^2 / 2, which is the same for every centroid; from their mean, so that little cancels
+        mean = centroids.mean(dim=0)
+        mu, centroids = mu.to(centroids) - mean, centroids - mean
+        return (centroids.square().sum(dim=1) / 2 - mu @ centroids.T).argmin(dim=1)

@@ -71,9 +71,9 @@ class TraitNetwork(nn.Module):
         self.config = config
         self.preprocess = sketch_preprocess(config.size, config.ink_margin)
         self.encoder = SketchEncoder(config.channels, config.size)
+        self.decoder = SketchDecoder(config.dim, config.channels, config.size)
         self.logits = nn.Linear(self.encoder.num_features, config.descriptors)  # W_p, b_p
         self.skip = nn.Linear(self.encoder.num_features, config.dim)  # W_sk, b_sk
-        self.decoder = SketchDecoder(config.dim, config.channels, config.size)
         self.register_buffer("dictionary", F.normalize(torch.randn(config.descriptors, config.dim), dim=1))
 
     @classmethod

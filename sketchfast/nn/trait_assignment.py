@@ -6,7 +6,7 @@ With p [B, K] the logits of a batch and p_s = softmax(p):
     D_KL(p_s || q_y) = 1/B sum_i sum_j p_s,ij log(p_s,ij K)             (4)   its prior: every sketch open to all descriptors
     H_row = -1/B sum_i sum_j p_s,ij log p_s,ij                          (5)   soft assignment: one descriptor for each sketch
     H_col = -sum_j p_c,j log p_c,j,  p_c = 1/B sum_i p_s,i              (6)   and all of them used alike
-    L_rec + lambda_KL D_KL   or   L_rec + lambda_row H_row - lambda_col H_col                             (7)
+    L_rec + lambda_KL D_KL   or   L_rec + lambda_row H_row - lambda_col H_col                             (7)   hard, soft
 
 Entropies are in nats, so H_col is at most log K (D; the paper gives 1 as its maximum).
 """
@@ -14,7 +14,6 @@ Entropies are in nats, so H_col is at most log K (D; the paper gives 1 as its ma
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -95,33 +94,6 @@ def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
         )
     difference = at_least_float32(reconstruction) - at_least_float32(images[:, :1])
     return difference.square().sum(dim=(1, 2, 3)).mean()
-
-
-@dataclass(frozen=True)
-class TraitWeights:
-    """lambda_KL, lambda_row and lambda_col of eq. 7."""
-
-    kl: float
-    row: float
-    column: float
-
-    @classmethod
-    def at(cls, progress: float) -> TraitWeights:
-        """The paper's (section 4.1), linear in the share of the epochs done: 0, 1, 1 at 0 to 1.5, 2, 10 at 1.
-
-        Raises ValueError for a progress outside 0..1.
-        """
-        if not 0 <= progress <= 1:
-            raise ValueError(f"progress must be a share of the training, 0 to 1, got {progress}")
-        return cls(1.5 * progress, 1 + progress, 1 + 9 * progress)
-
-    def hard(self, error: Tensor, kl: Tensor) -> Tensor:
-        """The objective of hard assignment, L_rec + lambda_KL D_KL."""
-        return error + self.kl * kl
-
-    def soft(self, error: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """The objective of soft assignment, L_rec + lambda_row H_row - lambda_col H_col."""
-        return error + self.row * row - self.column * column
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
