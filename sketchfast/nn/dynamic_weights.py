@@ -49,8 +49,8 @@ class DynamicWeights(nn.Module):
         m, d = self.mu.in_features, self.mu.out_features
         if descriptors.ndim != 2 or descriptors.shape[1] != m:
             raise ValueError(f"descriptors must have the shape [B, {m}], got {list(descriptors.shape)}")
-        batch = len(descriptors)
-        if noise.ndim not in (2, 3) or noise.shape[-1] != d or (noise.ndim == 3 and len(noise) != batch):
+        batch = descriptors.shape[0]  # not len(), which fixes the batch size of an exported graph
+        if noise.ndim not in (2, 3) or noise.shape[-1] != d or (noise.ndim == 3 and noise.shape[0] != batch):
             raise ValueError(
                 f"noise must have the shape [S, {d}] or [{batch}, S, {d}], got {list(noise.shape)}"
             )
