@@ -1,4 +1,4 @@
-"""Codes and indexes. Nothing here imports torch."""
+"""Codes, indexes and weighted distances. Only `weighted_search` imports torch, and nothing here imports it."""
 
 from sketchfast.retrieval.itq import ITQ
 
