@@ -23,36 +23,31 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import track
 
 from sketchfast import atomic
 from sketchfast.data import ImageSet
 from sketchfast.data.augmentation import Augmentation
 from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augment_sketches
-from sketchfast.data.classification import Relabelled
-from sketchfast.data.cross_set import matched_names
-from sketchfast.data.drawing_set import DrawingSet, drawing_files
 from sketchfast.data.edge_maps import EdgeMaps
+from sketchfast.data.extra_drawings import with_drawings
 from sketchfast.data.instance_batches import InstanceBatches, augment_instances
 from sketchfast.data.instances import InstanceSplit, PairedSet
-from sketchfast.data.joined_set import JoinedSet
 from sketchfast.data.load_instances import load_instances
 from sketchfast.data.pixels import Pixels, normalize
-from sketchfast.metrics.bootstrap import bootstrap_interval
 from sketchfast.metrics.instance_retrieval import (
     InstanceScores,
     evaluate_instances,
+    format_instance_rows,
     score_model,
 )
 from sketchfast.metrics.trait_usage import TraitUsage
 from sketchfast.metrics.zero_shot import encode
-from sketchfast.models import load_run
 from sketchfast.models.backbones import build_backbone
 from sketchfast.models.cvae_regression import CVAEConfig, CVAERegression
 from sketchfast.models.cvae_regression import search_classes as search_generated
@@ -79,11 +74,25 @@ from sketchfast.training.cross_category_tasks import (
     Triplets,
     VAETask,
 )
-from sketchfast.training.loop_config import FitResult
+from sketchfast.training.instance_sections import (
+    instance_categories_table,
+    instance_grids,
+    instance_methods_table,
+    instance_numbers,
+)
+from sketchfast.training.instance_seeds import mean_of_seeds, means_table
 from sketchfast.training.recipe_command import check_dataset, check_writable, choose_recipe, run_recipe
-from sketchfast.training.report import KeySection, Section, TextSection, history_sections, write_report
+from sketchfast.training.report import (
+    KeySection,
+    Section,
+    TextSection,
+    history_sections,
+    write_report,
+)
 from sketchfast.training.reptile import ReptileConfig
 from sketchfast.training.run_folder import RunFolder
+from sketchfast.training.sketch_descriptors import describe_set, read_trait_network, with_centroids
+from sketchfast.training.trait_sections import DescribedSketches, attention_section, trait_sections
 
 SCRIPT = "train/vtd.py"
 DECISIONS = """
@@ -149,7 +158,10 @@ METHODS = {
     "full": Method("traits-soft"),
     "upper-bound": Method(on_target=True),
 }
-TRAITS = "traits"  # among methods: stage 1 alone
+STAGE_1 = {
+    "traits": "",
+    "traits-without-revival": "-without-revival",
+}  # among methods, stage 1 alone -> end of its folder
 BASELINE = "hard-transfer"  # what the others are compared with
 
 
@@ -256,7 +268,7 @@ class Evaluation:
 class Recipe:
     methods: tuple[str, ...] = ("full",)
     """Rows of table 1, in the order of the tables: hard-transfer, cvae-regress, reptile, crossgrad, vae, vae-kmeans,
-    word-vector, classify, edge, hard, full, upper-bound; or traits, which is stage 1 alone."""
+    word-vector, classify, edge, hard, full, upper-bound; or stage 1 alone: traits, traits-without-revival."""
     seeds: tuple[int, ...] = (0,)  # of training
     traits_from: str | None = None  # a run whose trait network is taken, in place of stage 1
     data: Data = field(default_factory=Data)
@@ -288,6 +300,7 @@ class TraitTask(Task):
         torch.manual_seed(stream_seed(recipe.loop.seed, 1))
         self.model = TraitNetwork(recipe.traits)
         self.source: ClassBatches | None = None
+        self.shown: ImageSet | None = None
 
     def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
         self.source = self.source or sketch_batches(self.recipe, self.sketches, self.model)
@@ -297,22 +310,18 @@ class TraitTask(Task):
         return torch.optim.Adam(params, lr=self.recipe.trait_training.lr)
 
     def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, torch.Tensor]:
-        how = self.recipe.trait_training
+        how, config = self.recipe.trait_training, self.model.config
         s = augment_sketches(batch, how.augmentation, self.model.preprocess)
-        last = max(how.epochs - 1, 1)
-        lambda_kl, lambda_row, lambda_col = (
-            a + (b - a) * context.epoch / last for a, b in (how.kl, how.row, how.col)
-        )
+        share = context.epoch / max(how.epochs - 1, 1)
+        lambda_kl, lambda_row, lambda_col = (a + (b - a) * share for a, b in (how.kl, how.row, how.col))
         uniform = None
-        if (
-            self.model.config.assignment == "hard"
-        ):  # for the whole global batch, whatever the number of processes
-            uniform = torch.rand(len(s) * context.world_size, self.model.config.descriptors,
-                                 generator=context.shared_generator).clamp_(1e-7, 1 - 1e-7)  # fmt: skip
+        if config.assignment == "hard":  # for the global batch, so that it depends on no number of processes
+            everywhere = len(s) * context.world_size, config.descriptors
+            uniform = torch.rand(everywhere, generator=context.shared_generator)
             uniform = uniform[context.local_slice(len(s))].to(s.device)
         out = context.model(s, uniform)  # eq. 1-3
         L_rec = reconstruction_error(out.reconstruction, s)
-        if self.model.config.assignment == "hard":
+        if config.assignment == "hard":
             D_KL = kl_to_uniform(out.logits)  # eq. 4
             return {"loss": L_rec + lambda_kl * D_KL, "L_rec": L_rec, "D_KL": D_KL}  # eq. 7
         H_row = row_entropy(out.logits)  # eq. 5
@@ -322,34 +331,38 @@ class TraitTask(Task):
 
     def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
         """Which descriptors the training sketches have; those that none has are revived, in the same checkpoint."""
-        how, K = self.recipe.trait_training, self.model.config.descriptors
-        own = np.arange(fabric.global_rank, len(self.sketches), fabric.world_size)
-        names = self.sketches.names
+        how, K, memory = self.recipe.trait_training, self.model.config.descriptors, self.recipe.memory
+        own, shown = self.sketches, np.linspace(0, len(self.sketches) - 1, min(1000, len(self.sketches)))
+        if fabric.world_size > 1:
+            own = own.subset(np.arange(fabric.global_rank, len(own), fabric.world_size))
+        self.shown = self.shown or self.sketches.subset(np.unique(shown.astype(np.int64)))
         with fabric.autocast():
-            found = assigned(self.model, self.sketches, self.recipe.memory, own)
-            error = self.reconstruction()
-        counts = TraitUsage.of(found, self.sketches.labels[own], names, K).counts
-        counts = fabric.all_reduce(torch.from_numpy(counts).to(fabric.device), reduce_op="sum").cpu()
-        usage = TraitUsage(counts.numpy(), tuple(names)).to_dict()
+            counts = DescribedSketches.of(self.model, own, memory).usage.counts
+            error = drawn_again(self.model, self.shown, memory)
+        everywhere = fabric.all_reduce(torch.from_numpy(counts).to(fabric.device), reduce_op="sum").cpu()
+        usage = TraitUsage(everywhere.numpy(), tuple(own.names)).to_dict()
         revived = 0
         if how.revive and epoch + 1 < how.epochs:
             random = torch.Generator().manual_seed(stream_seed(self.recipe.loop.seed, 2, epoch))
             noise = torch.randn(K, self.model.config.dim, generator=random)
-            revived = self.model.revive(counts.sum(dim=0), noise, how.beta)
-        return {self.monitor: error, "used": usage["share_used"], "revived": float(revived),
-                "per_category": usage["per_category_mean"]}  # fmt: skip
+            revived = self.model.revive(everywhere.sum(dim=0), noise, how.beta)
+        per_category = usage["per_category_mean"]
+        return {
+            self.monitor: error,
+            "used": usage["share_used"],
+            "revived": float(revived),
+            "per_category": per_category,
+        }
 
-    @torch.no_grad()
-    def reconstruction(self) -> float:
-        """L_rec of a thousand of the sketches, or of all, as the trained network draws them."""
-        rows = np.unique(
-            np.linspace(0, len(self.sketches) - 1, min(1000, len(self.sketches))).astype(np.int64)
-        )
-        errors = [
-            float(reconstruction_error(self.model(x).reconstruction, x)) * len(x)
-            for x in each_batch(self.model, self.sketches, self.recipe.memory, rows)
-        ]
-        return sum(errors) / len(rows)
+
+@torch.no_grad()
+def drawn_again(network: TraitNetwork, sketches: ImageSet, memory: int) -> float:
+    """L_rec of the network as it is tested, each sketch with its own descriptor."""
+    pixels, device, total = Pixels(sketches, network.preprocess, memory), network.dictionary.device, 0.0
+    for rows in np.array_split(np.arange(len(sketches)), -(-len(sketches) // 256)):
+        s = normalize(pixels.take(rows).to(device), network.preprocess)
+        total += float(reconstruction_error(network(s).reconstruction, s)) * len(rows)
+    return total / len(sketches)
 
 
 class RetrievalTask(Task):
@@ -371,7 +384,7 @@ class RetrievalTask(Task):
             describer is not None
         ):  # it is frozen: descriptors of the sketches and of their mirror images, [2, N, M]
             both = (
-                described(describer, pairs.sketches, recipe.memory, mirrored) for mirrored in (False, True)
+                describe_set(describer, pairs.sketches, mirrored, recipe.memory) for mirrored in (False, True)
             )
             self.phi = torch.stack(list(both))
         config = replace(recipe.model, descriptor_dim=0 if self.phi is None else self.phi.shape[2])
@@ -420,34 +433,28 @@ class RetrievalTask(Task):
 # ---- the networks of one seed ----
 
 
-def each_batch(
-    network: Any, images: ImageSet, memory: int, rows: np.ndarray | None = None
-) -> Iterable[torch.Tensor]:
-    """The images, or these rows of them, as the network's input, on its device, batch by batch."""
-    rows = np.arange(len(images)) if rows is None else rows
-    pixels, device = Pixels(images, network.preprocess, memory), next(network.parameters()).device
-    for first in track(
-        range(0, len(rows), 256), "describing sketches", transient=True, disable=len(rows) < 4096
-    ):
-        yield normalize(pixels.take(rows[first : first + 256]).to(device), network.preprocess)
+@dataclass
+class Sources:
+    """What networks are trained on, the same for all seeds, so that it is decoded once."""
 
+    recipe: Recipe
+    split: InstanceSplit
 
-@torch.no_grad()
-def assigned(
-    network: TraitNetwork, images: ImageSet, memory: int, rows: np.ndarray | None = None
-) -> np.ndarray:
-    """The number of each sketch's descriptor, int64 [N]."""
-    return torch.cat([network.assign(x) for x in each_batch(network, images, memory, rows)]).cpu().numpy()
+    @cached_property
+    def sketches(self) -> ImageSet:
+        """Of stage 1: the training sketches, and other drawings but for those of unseen categories."""
+        own, folder = self.split.train.sketches, self.recipe.data.extra_drawings
+        return own if folder is None else with_drawings(own, folder, self.split.unseen_names)
 
+    @cached_property
+    def edges(self) -> ImageSet:
+        """Of stage 1 in Ours-Full/Edge."""
+        return EdgeMaps(self.split.train.photos)
 
-@torch.no_grad()
-def described(describer: Any, images: ImageSet, memory: int, mirrored: bool = False) -> torch.Tensor:
-    """phi of each sketch, or of its mirror image, float32 [N, M] on the CPU."""
-    if isinstance(describer, WordDescriber):
-        return describer.describe_names([images.names[label] for label in images.labels]).float().cpu()
-    describer.eval()
-    found = [describer.describe(x.flip(3) if mirrored else x) for x in each_batch(describer, images, memory)]
-    return torch.cat(found).float().cpu()
+    @cached_property
+    def with_target(self) -> PairedSet:
+        """Of the upper bound."""
+        return self.split.train.joined(self.split.target_half(self.recipe.data.seed))
 
 
 def sketch_batches(recipe: Recipe, sketches: ImageSet, model: Any) -> ClassBatches:
@@ -462,23 +469,30 @@ def pair_batches(recipe: Recipe, pairs: PairedSet, model: VTD) -> InstanceBatche
     )
 
 
-def search(
-    recipe: Recipe, pairs: PairedSet, model: VTD, generator: CVAERegression | None = None
-) -> InstanceScores:
-    """Each sketch searched in the photos of its own category; generator: of photo features, for CVAE regression."""
-    at = recipe.evaluation.at
+class Search(NamedTuple):
+    """Each sketch searched in the photos of its own category; distances [q_c, n_c] of each category."""
+
+    scores: InstanceScores
+    distances: list[Any]
+
+
+def search(recipe: Recipe, pairs: PairedSet, model: VTD, generator: CVAERegression | None = None) -> Search:
+    """generator: of photo features, for CVAE regression."""
+    at, memory = recipe.evaluation.at, recipe.memory
     if generator is not None:
-        device, memory = next(model.parameters()).device, recipe.memory
+        device = next(model.parameters()).device
         S, P = (encode(model, images, device, memory=memory) for images in (pairs.sketches, pairs.photos))
-        return evaluate_instances(search_generated(generator, S, P, pairs), pairs, at)
-    phi = None if model.describer is None else described(model.describer, pairs.sketches, recipe.memory)
-    return score_model(model, pairs, phi, recipe.memory, at).scores
+        distances = search_generated(generator, S, P, pairs)
+        return Search(evaluate_instances(distances, pairs, at), distances)
+    described = model.describer is not None
+    phi = describe_set(model.describer, pairs.sketches, memory=memory) if described else None
+    found = score_model(model, pairs, phi, memory, at)
+    return Search(found.scores, found.distances)
 
 
 def held_out_accuracy(recipe: Recipe, held_out: PairedSet | None, model: VTD) -> dict[str, float]:
-    if held_out is None:
-        return {RetrievalTask.monitor: math.nan}
-    return {RetrievalTask.monitor: float(search(recipe, held_out, model).right(1).mean())}
+    right = math.nan if held_out is None else float(search(recipe, held_out, model).scores.right(1).mean())
+    return {RetrievalTask.monitor: right}
 
 
 class Interrupted(Exception):
@@ -486,32 +500,90 @@ class Interrupted(Exception):
 
 
 class Networks:
-    """The networks of one seed in the folder of its run. Each is trained when it is first asked for, or goes on from there."""
+    """The networks of one seed, in the folder of its run: each is trained, or goes on, when it is first asked for."""
 
-    def __init__(self, recipe: Recipe, split: InstanceSplit, again: str | None) -> None:
-        self.recipe, self.split, self.again = recipe, split, again
+    def __init__(self, recipe: Recipe, sources: Sources, again: str | None) -> None:
+        self.recipe, self.sources, self.split, self.again = recipe, sources, sources.split, again
         self.folder = Path(recipe.loop.out)
-        self.curves: list[Section] = []
         self.made: dict[str, Any] = {}
-
-    def train(self, name: str, task: Task, epochs: int, checkpoint: str = "last") -> Any:
-        """Train one network in its own folder -> the network, in evaluation mode, with the weights that count."""
-        recipe = self.recipe
-        own = replace(recipe.loop, out=str(self.folder / name), epochs=epochs)
-        result: FitResult = fit(task, own, resolved(recipe), may_change=MAY_CHANGE, resume_command=self.again)
-        if result.interrupted:
-            raise Interrupted
-        path = result.best_path if checkpoint == "best" else result.last_path
-        if path is not None:
-            load_weights(path, task.model)
-        title = f"Training {name}"
-        self.curves += [replace(section, title=title) for section in history_sections(result.history)]
-        return task.model.eval()
+        self.histories: dict[str, list[dict[str, Any]]] = {}
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self.made:
             self.made[name] = make()
         return self.made[name]
+
+    def train(self, name: str, task: Task, epochs: int, checkpoint: str = "last") -> Any:
+        """Train one network in its own folder -> the network in evaluation mode, with the weights that count."""
+        own = replace(self.recipe.loop, out=str(self.folder / name), epochs=epochs)
+        result = fit(task, own, resolved(self.recipe), may_change=MAY_CHANGE, resume_command=self.again)
+        if result.interrupted:
+            raise Interrupted
+        if path := result.best_path if checkpoint == "best" else result.last_path:
+            load_weights(path, task.model)
+        self.histories[name] = result.history
+        return task.model.eval()
+
+    def traits(self, name: str) -> TraitNetwork:
+        """name: traits-soft, traits-hard or traits-edge, with "-without-revival" behind it where nothing is revived."""
+        r, (_, kind, *without) = self.recipe, name.split("-", 2)
+        how = replace(r.trait_training, revive=r.trait_training.revive and not without)
+        config = replace(r.traits, assignment="hard" if kind == "hard" else "soft")
+        taken = None if r.traits_from is None else read_trait_network(r.traits_from, config)
+        if taken is not None and not how.fine_tune:
+            return taken
+        sketches = self.sources.edges if kind == "edge" else self.sources.sketches
+        task = TraitTask(replace(r, traits=config, trait_training=how), sketches, name)
+        if taken is not None:
+            task.model.load_state_dict(taken.state_dict())
+        network = self.train(name, task, how.epochs)
+        # For --traits-from of another run
+        save_model(self.folder / name / "model", network, {"task": task.name, "data": self.split.name})
+        return network
+
+    def describer(self, name: str) -> Any:
+        """phi: the frozen network of this name; None for ""."""
+        r, vectors = self.recipe, self.split.semantic
+        if name == "words":
+            assert vectors is not None
+            return WordDescriber(list(vectors), torch.from_numpy(np.stack(list(vectors.values()))))
+        if name == "vae-kmeans":
+            K, seed = r.traits.descriptors, r.loop.seed
+            vae = self.describer("vae")
+            return self.once(name, lambda: with_centroids(vae, self.sources.sketches, K, seed, r.memory))
+        make = {"vae": self.vae, "classifier": self.classifier}.get(name, lambda: self.traits(name))
+        return self.once(name, make) if name else None
+
+    def vae(self) -> SketchVAE:
+        r, t, c = self.recipe, self.recipe.traits, self.recipe.competitors
+        torch.manual_seed(stream_seed(r.loop.seed, 1))
+        model = SketchVAE(SketchVAEConfig(t.dim, t.channels, t.size, t.ink_margin))
+        how = self.in_stage_1(model, self.sources.sketches)
+        return self.train(
+            "vae", VAETask(model, kl_weight=c.vae_kl, title="vae", **how), r.trait_training.epochs
+        )
+
+    def classifier(self) -> ClassifierFeatures:
+        r, m, sketches = self.recipe, self.recipe.model, self.split.train.sketches
+        torch.manual_seed(stream_seed(r.loop.seed, 1))
+        net = m.backbone, m.weights, m.stem, m.stem_stride, m.width
+        config = ClassifierFeaturesConfig(*net, len(sketches.names), r.data.size, r.traits.ink_margin)
+        model = ClassifierFeatures(config, sketches.names)
+        how = self.in_stage_1(model, sketches)
+        return self.train(
+            "classifier", ClassifierTask(model, title="classifier", **how), r.trait_training.epochs
+        )
+
+    def in_stage_1(self, model: Any, sketches: ImageSet) -> dict[str, Any]:
+        """How a network is trained that stands in the trait network's place."""
+        r, how, held_out = self.recipe, self.recipe.trait_training, self.split.held_out
+        return {
+            "source": sketch_batches(r, sketches, model),
+            "augmentation": how.augmentation,
+            "optimisation": Optimisation(partial(torch.optim.Adam, lr=how.lr)),
+            "held_out": None if held_out is None else held_out.sketches,
+            "memory": r.memory,
+        }
 
     def base(self) -> VTD:
         r = self.recipe
@@ -519,286 +591,148 @@ class Networks:
         task = RetrievalTask(own, self.split.train, self.split.held_out, title="base")
         return self.train("base", task, r.base.epochs)
 
-    def traits(self, name: str) -> TraitNetwork:
-        """traits-soft, traits-hard or traits-edge."""
-        r, how = self.recipe, self.recipe.trait_training
-        taken = None if r.traits_from is None else trait_network(r)
-        if taken is not None and not how.fine_tune:
-            return taken.eval()
-        assignment: Literal["soft", "hard"] = "hard" if name == "traits-hard" else "soft"
-        own = replace(r, traits=replace(r.traits, assignment=assignment))
-        sketches = (
-            EdgeMaps(self.split.train.photos) if name == "traits-edge" else trait_sketches(r, self.split)
-        )
-        task = TraitTask(own, sketches, name)
-        if taken is not None:
-            task.model.load_state_dict(taken.state_dict())
-        network = self.train(name, task, how.epochs)
-        # What --traits-from of another run finds
-        save_model(self.folder / name / "model", network, {"task": TraitTask.name, "data": self.split.name})
-        return network
-
-    def describer(self, name: str) -> Any:
-        """phi: the frozen network of this name; None for ""."""
-        if name == "words":
-            vectors = self.split.semantic
-            assert vectors is not None
-            return WordDescriber(list(vectors), torch.from_numpy(np.stack(list(vectors.values()))))
-        if name == "vae-kmeans":
-            return self.once(name, lambda: with_centroids(self.describer("vae"), self.recipe, self.split))
-        make = {"vae": self.vae, "classifier": self.classifier}.get(name, lambda: self.traits(name))
-        return self.once(name, make) if name else None
-
-    def vae(self) -> SketchVAE:
-        r, t = self.recipe, self.recipe.traits
-        torch.manual_seed(stream_seed(r.loop.seed, 1))
-        model = SketchVAE(SketchVAEConfig(t.dim, t.channels, t.size, t.ink_margin))
-        sketches = trait_sketches(r, self.split)
-        return self.train("vae", VAETask(
-            model, sketch_batches(r, sketches, model), r.trait_training.augmentation, self.stage_1(), self.held_sketches(),
-            kl_weight=r.competitors.vae_kl, memory=r.memory, title="vae",
-        ), r.trait_training.epochs)  # fmt: skip
-
-    def classifier(self) -> ClassifierFeatures:
-        r, m, sketches = self.recipe, self.recipe.model, self.split.train.sketches
-        torch.manual_seed(stream_seed(r.loop.seed, 1))
-        spec = (
-            m.backbone,
-            m.weights,
-            m.stem,
-            m.stem_stride,
-            m.width,
-            len(sketches.names),
-            r.data.size,
-            r.traits.ink_margin,
-        )
-        model = ClassifierFeatures(ClassifierFeaturesConfig(*spec), sketches.names)
-        return self.train("classifier", ClassifierTask(
-            model, sketch_batches(r, sketches, model), r.trait_training.augmentation, self.stage_1(), self.held_sketches(),
-            memory=r.memory, title="classifier",
-        ), r.trait_training.epochs)  # fmt: skip
-
-    def stage_1(self) -> Optimisation:
-        return Optimisation(partial(torch.optim.Adam, lr=self.recipe.trait_training.lr))
-
-    def held_sketches(self) -> ImageSet | None:
-        return None if self.split.held_out is None else self.split.held_out.sketches
-
     def method(self, name: str) -> tuple[VTD, CVAERegression | None]:
         """The retrieval network of a row of table 1, and what generates photo features for it."""
-        r, split, row = self.recipe, self.split, METHODS[name]
+        r, row = self.recipe, METHODS[name]
         start = self.once("base", self.base) if r.base.epochs else None
-        pairs = split.train.joined(split.target_half(r.data.seed)) if row.on_target else split.train
-        held_out = None if row.on_target else split.held_out
+        pairs, held_out = self.split.train, self.split.held_out
+        if row.on_target:
+            pairs, held_out = self.sources.with_target, None
         plain = RetrievalTask(r, pairs, held_out, self.describer(row.describer), title=name)
         if start is not None:
             plain.model.backbone.load_state_dict(start.backbone.state_dict())
         task, epochs = self.task(row, plain)
-        model = self.train(name, task, epochs, r.evaluation.checkpoint)
-        return plain.model.eval(), model if isinstance(model, CVAERegression) else None
+        trained = self.train(name, task, epochs, r.evaluation.checkpoint)
+        return plain.model.eval(), trained if isinstance(trained, CVAERegression) else None
 
     def task(self, row: Method, plain: RetrievalTask) -> tuple[Task, int]:
         """How F is trained from where `plain` starts, and for how many epochs."""
         r, c, model, pairs = self.recipe, self.recipe.competitors, plain.model, plain.pairs
+        if row.training == "triplet":
+            return plain, r.loop.epochs
         score = partial(held_out_accuracy, r, plain.held_out)
         stage_2 = Optimisation(r.optimizer.make, r.optimizer.factor)
-        triplets = Triplets(
-            pair_batches(r, pairs, model), r.augmentation, r.loss.margin, r.loss.negatives
-        ) if row.training in ("reptile", "crossgrad") else None  # fmt: skip
-        if row.training == "reptile":  # as many steps as the others
-            assert triplets is not None
-            steps = r.loop.epochs * len(triplets.source.epoch(0))
-            task: Task = ReptileTask(model, triplets, c.reptile, stage_2, score, seed=r.loop.seed, title="reptile")
-            return task, max(1, round(steps / c.reptile.steps_per_epoch))
-        if row.training == "crossgrad":
-            assert triplets is not None
-            domain, _ = build_backbone(r.model.backbone_spec())
-            most = int(np.bincount(pairs.photos.labels).max())
-            net = CrossGradNet(
-                model,
-                model.backbone.num_features,
-                domain,
-                most,
-                len(pairs.names),
-                c.crossgrad_epsilon,
-                c.crossgrad_alpha,
+        seed, D = r.loop.seed, model.backbone.num_features
+        if row.training == "cvae":  # on frozen features
+            model.to(
+                torch.accelerator.current_accelerator() or "cpu" if r.loop.accelerator != "cpu" else "cpu"
             )
-            task = CrossGradTask(
-                net, triplets, stage_2, score, triplet_weight=c.crossgrad_triplet, title="crossgrad"
+            device = next(model.parameters()).device
+            S, P = (
+                encode(model, images, device, memory=r.memory) for images in (pairs.sketches, pairs.photos)
             )
-            return task, r.loop.epochs
-        if row.training == "cvae":
-            S, P = (encode(model, images, memory=r.memory) for images in (pairs.sketches, pairs.photos))
-            generator = CVAERegression(replace(c.cvae, feature_dim=model.backbone.num_features))
+            generator = CVAERegression(replace(c.cvae, feature_dim=D))
             adam = Optimisation(partial(torch.optim.Adam, lr=c.cvae_lr))
             batch = min(128, len(S))
-            task = CVAETask(
-                generator,
-                S,
-                P,
-                pairs.photo_of,
-                adam,
-                seed=r.loop.seed,
-                batch_size=batch,
-                title="cvae-regress",
+            task: Task = CVAETask(
+                generator, S, P, pairs.photo_of, adam, seed=seed, batch_size=batch, title=plain.title
             )
             return task, c.cvae_epochs
-        return plain, r.loop.epochs
-
-
-def with_centroids(vae: SketchVAE, recipe: Recipe, split: InstanceSplit) -> SketchVAE:
-    """The VAE whose descriptors are the nearest of K centres of the training sketches' latent means."""
-    from sklearn.cluster import KMeans
-
-    latent = described(vae, trait_sketches(recipe, split), recipe.memory).numpy()
-    K = recipe.traits.descriptors
-    if len(latent) < K:
-        raise ValueError(f"vae-kmeans: {K} centres need as many training sketches, found {len(latent)}")
-    found = KMeans(K, n_init=4, random_state=recipe.loop.seed).fit(latent)
-    clustered = SketchVAE(vae.config)
-    clustered.load_state_dict(vae.state_dict())
-    clustered.set_centroids(torch.from_numpy(found.cluster_centers_).float())
-    return clustered.eval()
-
-
-def trait_network(recipe: Recipe) -> TraitNetwork:
-    """The trait network of --traits-from. ValueError when the run has none, or one with another number of descriptors."""
-    root, wanted = Path(str(recipe.traits_from)), recipe.traits.descriptors
-    own = root / "traits-soft"
-    found = load_run(own if own.is_dir() else root)
-    found = found.describer if isinstance(found, VTD) else found
-    if not isinstance(found, TraitNetwork):
-        raise ValueError(f"--traits-from {root}: expected a trait network, found {type(found).__name__}")
-    if found.config.descriptors != wanted:
-        raise ValueError(
-            f"--traits-from {root}: its dictionary has K = {found.config.descriptors} descriptors, this config has "
-            f"--traits.descriptors {wanted}"
-        )
-    expected = replace(recipe.traits, assignment=found.config.assignment)
-    if found.config != expected:
-        raise ValueError(f"--traits-from {root}: its network is {found.config}, this config's {expected}")
-    return found
-
-
-def trait_sketches(recipe: Recipe, split: InstanceSplit) -> ImageSet:
-    """What stage 1 sees: the training sketches, and other drawings but for those of unseen categories."""
-    own = split.train.sketches
-    if recipe.data.extra_drawings is None:
-        return own
-    files = drawing_files(recipe.data.extra_drawings)
-    unseen = set(matched_names(list(files), split.unseen_names))
-    drawings = DrawingSet({name: path for name, path in files.items() if name not in unseen})
-    known = matched_names(drawings.names, own.names)
-    names = own.names + [name for name in drawings.names if name not in known]
-    place = {name: i for i, name in enumerate(names)}
-    labels = np.array([place[known.get(name, name)] for name in drawings.names])[drawings.labels]
-    return JoinedSet([Relabelled(own, names, own.labels), Relabelled(drawings, names, labels)])
+        source = pair_batches(r, pairs, model)
+        triplets = Triplets(source, r.augmentation, r.loss.margin, r.loss.negatives)
+        if row.training == "reptile":  # as many steps as the others
+            task = ReptileTask(model, triplets, c.reptile, stage_2, score, seed=seed, title=plain.title)
+            return task, max(1, round(r.loop.epochs * len(source.epoch(0)) / c.reptile.steps_per_epoch))
+        domain, _ = build_backbone(r.model.backbone_spec())
+        most, crossed = int(np.bincount(pairs.photos.labels).max()), (c.crossgrad_epsilon, c.crossgrad_alpha)
+        net = CrossGradNet(model, D, domain, most, len(pairs.names), *crossed)
+        weight = c.crossgrad_triplet
+        task = CrossGradTask(net, triplets, stage_2, score, triplet_weight=weight, title=plain.title)
+        return task, r.loop.epochs
 
 
 # ---- a run ----
 
 
-@dataclass
-class Result:
+class Result(NamedTuple):
     """One method with one seed of training."""
 
     seed: int
     method: str
-    scores: InstanceScores
     model: VTD
-    generator: CVAERegression | None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"seed": self.seed, "method": self.method, **self.scores.to_dict()}
+    found: Search
 
 
 def check(recipe: Recipe) -> None:
     """ValueError or OSError for what would otherwise come to light after hours of training, or never."""
     check_dataset(recipe.data.dataset, DATA_SETS)
     data, how, o, e = recipe.data, recipe.trait_training, recipe.optimizer, recipe.evaluation
-    known = (TRAITS, *METHODS)
-    if not recipe.methods or (wrong := [name for name in recipe.methods if name not in known]):
-        raise ValueError(
-            f"--methods: expected some of {', '.join(known)}; found {', '.join(wrong) or 'none'}"
-        )
+    known = (*METHODS, *STAGE_1)
+    if unknown := [name for name in recipe.methods if name not in known]:
+        raise ValueError(f"--methods: expected some of {', '.join(known)}; found {', '.join(unknown)}")
     for name, values in (("methods", recipe.methods), ("seeds", recipe.seeds)):
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; found {values}")
     if min(recipe.seeds) < 0 or recipe.loop.seed != LoopConfig.seed:
-        raise ValueError("--seeds holds the seeds of training, 0 or more: leave out --loop.seed")
-    if data.dataset == "synthetic" and (data.root or data.word_vectors):
+        raise ValueError("--seeds are those of training, 0 or more; --loop.seed is set from them")
+    if data.dataset == "synthetic" and (data.root or data.word_vectors or data.held_out_share):
         raise ValueError(
-            "--data.root and --data.word-vectors belong to a data set, but --data.dataset is synthetic; name "
-            f"{', '.join(DATA_SETS[1:-1])} or {DATA_SETS[-1]}"
+            "--data.root, --data.word-vectors and --data.held-out-share belong to a data set, but --data.dataset is "
+            f"synthetic; name {', '.join(DATA_SETS[1:-1])} or {DATA_SETS[-1]}"
         )
     if data.dataset != "synthetic" and data.root is None:
         raise ValueError(f"data set {data.dataset!r} needs its folder: --data.root DIR")
-    if (data.dataset == "qmul") != (data.group is not None) or data.group not in (None, *GROUPS):
+    if (data.dataset == "qmul") != (data.group in GROUPS) or (data.dataset != "qmul" and data.group):
         raise ValueError(
-            f"--data.group: expected one of {', '.join(GROUPS)} for data set qmul, none for others; found {data.group!r} "
-            f"for {data.dataset!r}"
+            f"--data.group: expected one of {', '.join(GROUPS)} with data set qmul and none with others; "
+            f"found {data.group!r} with {data.dataset!r}"
         )
     for name in SIZES if data.dataset != "synthetic" else ():
         if getattr(data, name) is not None:
-            raise ValueError(
-                f"--data.{name.replace('_', '-')} is a size of the synthetic world, not of {data.dataset!r}"
-            )
-    if recipe.model.descriptor_dim or recipe.model.describer != "none":
-        raise ValueError("--model.descriptor-dim and --model.describer follow from the method")
-    if recipe.traits.assignment == "hard" and set(recipe.methods) != {TRAITS}:
+            flag = f"--data.{name.replace('_', '-')}"
+            raise ValueError(f"{flag} is a size of the synthetic world, not of data set {data.dataset!r}")
+    if recipe.model.descriptor_dim or recipe.model.describer != "none" or recipe.model.describer_config:
+        raise ValueError("--model.descriptor-dim, .describer and .describer-config follow from the method")
+    if recipe.traits.assignment == "hard" and not set(recipe.methods) <= set(STAGE_1):
         raise ValueError(
-            "--traits.assignment follows from the methods hard and full; it is for --methods traits alone"
+            "--traits.assignment follows from the methods hard and full; it is for stage 1 alone"
         )
-    if recipe.traits.descriptors < 2:
-        raise ValueError(f"--traits.descriptors: expected at least 2, found {recipe.traits.descriptors}")
     if "word-vector" in recipe.methods and data.dataset != "synthetic" and data.word_vectors is None:
         raise ValueError(
             "method word-vector needs vectors of the categories' names: --data.word-vectors FILE"
         )
     if how.fine_tune and recipe.traits_from is None:
         raise ValueError("--trait-training.fine-tune needs a trait network to start from: --traits-from RUN")
-    if recipe.model.weights == "none" and recipe.base.epochs == 0 and recipe.data.dataset != "synthetic":
-        print("from scratch and without --base.epochs: every method's F starts at random")
     for folder in (data.root, data.extra_drawings, recipe.traits_from):
         if folder is not None and not Path(folder).is_dir():
             raise NotADirectoryError(f"no such folder: {folder}")
     for name, value, least in (
+        ("traits.descriptors", recipe.traits.descriptors, 2), ("trait-training.epochs", how.epochs, 1),
+        ("trait-training.batch", how.batch, 2), ("trait-training.repeats", how.repeats, 1),
+        ("trait-training.beta", how.beta, 0.0), ("base.epochs", recipe.base.epochs, 0), ("loop.epochs", recipe.loop.epochs, 1),
         ("optimizer.batch", o.batch, 2), ("optimizer.group", o.group, 1), ("optimizer.distractors", o.distractors, 0),
-        ("optimizer.repeats", o.repeats, 1), ("trait-training.batch", how.batch, 2),
-        ("trait-training.repeats", how.repeats, 1), ("trait-training.epochs", how.epochs, 1),
-        ("trait-training.beta", how.beta, 0.0), ("base.epochs", recipe.base.epochs, 0),
-        ("loop.epochs", recipe.loop.epochs, 1), ("data.size", data.size, 32), ("data.memory-gib", data.memory_gib, 0.0),
-        ("loss.margin", recipe.loss.margin, 0.0), ("loss.lambda-con", recipe.loss.lambda_con, 0.0),
-        ("evaluation.at", min(e.at, default=0), 1),
+        ("optimizer.repeats", o.repeats, 1), ("loss.margin", recipe.loss.margin, 0.0),
+        ("loss.lambda-con", recipe.loss.lambda_con, 0.0), ("data.size", data.size, 32),
+        ("data.memory-gib", data.memory_gib, 0.0), ("evaluation.at", min(e.at, default=0), 1),
     ):  # fmt: skip
         if not least <= value < math.inf:
             raise ValueError(f"--{name}: expected at least {least}, found {value}")
-    for name, value in (
-        ("optimizer.lr", o.lr), ("trait-training.lr", how.lr), ("base.lr", recipe.base.lr), ("model.width", recipe.model.width)
-    ):  # fmt: skip
+    rates = {"optimizer.lr": o.lr, "trait-training.lr": how.lr, "base.lr": recipe.base.lr}
+    for name, value in {**rates, "model.width": recipe.model.width}.items():
         if not 0 < value < math.inf:
             raise ValueError(f"--{name}: expected a number above 0, found {value}")
-    if o.group + o.distractors < 2 or o.batch % o.group:
+    if o.batch % o.group or o.group + o.distractors < 2:
         raise ValueError(
-            f"--optimizer.group: expected a divisor of --optimizer.batch {o.batch} that leaves a negative (with "
-            f"--optimizer.distractors at least 2 photos); found {o.group} and {o.distractors}"
+            f"--optimizer.group and .distractors: expected at least 2 photos in a group, and a batch of whole groups; "
+            f"found {o.group} and {o.distractors} with --optimizer.batch {o.batch}"
         )
     if recipe.traits_from is not None:
-        trait_network(recipe)
+        read_trait_network(recipe.traits_from, recipe.traits)
     check_writable(recipe.loop.out)
 
 
-def load_split(recipe: Recipe) -> InstanceSplit:
-    data = recipe.data
+def load_split(data: Data) -> InstanceSplit:
+    if data.dataset == "qmul":
+        raise ValueError(
+            "data set qmul: sketchfast cannot read QMUL-Shoe-V2 yet, so table 2 cannot be trained"
+        )
     options: dict[str, Any] = {"gallery": data.gallery, "seed": data.seed}
     if data.dataset == "synthetic":
-        options |= {SIZES[name]: value for name in SIZES if (value := getattr(data, name)) is not None}
-    for name in ("group", "word_vectors", "held_out_share"):
-        if getattr(data, name) is not None:
-            options[name] = getattr(data, name)
-    if data.unseen:
-        options["unseen"] = data.unseen
-    return load_instances(data.dataset, data.root, **options)
+        options |= {option: getattr(data, name) for name, option in SIZES.items()}
+    options |= {name: getattr(data, name) for name in ("group", "word_vectors", "held_out_share")}
+    options["unseen"] = data.unseen or None
+    given = {name: value for name, value in options.items() if value is not None}
+    return load_instances(data.dataset, data.root, **given)
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
@@ -809,100 +743,114 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] | None:
     """Train every method with every seed, evaluate, store, report. again: the command that resumes after an interrupt."""
     check(recipe)
-    out, split = Path(recipe.loop.out), load_split(recipe)
+    out, split = Path(recipe.loop.out), load_split(recipe.data)
     print(split.summary())
-    found: list[Result] = []
-    networks: list[Networks] = []
+    sources, found, all_networks = Sources(recipe, split), [], []
     for seed in recipe.seeds:
         folder = out / f"seed-{seed}" if len(recipe.seeds) > 1 else out
         own = replace(recipe, loop=replace(recipe.loop, seed=seed, out=str(folder)))
         RunFolder(folder).keep_recipe(resolved(own), MAY_CHANGE)
-        here = Networks(own, split, again)
-        networks.append(here)
+        networks = Networks(own, sources, again)
+        all_networks.append(networks)
         try:
             for method in recipe.methods:
-                if method == TRAITS:
-                    here.describer(f"traits-{recipe.traits.assignment}")
+                if method in STAGE_1:
+                    networks.describer(f"traits-{recipe.traits.assignment}{STAGE_1[method]}")
                     continue
-                model, generator = here.method(method)
-                found.append(
-                    Result(seed, method, search(own, split.test, model, generator), model, generator)
-                )
-                print(f"seed {seed}, {method}: {found[-1].scores.summary()}")
+                model, generator = networks.method(method)
+                found.append(Result(seed, method, model, search(own, split.test, model, generator)))
+                print(f"seed {seed}, {method}: {found[-1].found.scores.summary()}")
         except Interrupted:
             return None
     if not is_main():
         return None
 
+    # Of the first seed, and before anything else that takes long or may fail.
     main = main_method(recipe.methods)
-    first = networks[0]
-    model = (
-        first.describer(f"traits-{recipe.traits.assignment}")
-        if main == TRAITS
-        else found_of(found, main)[0].model
-    )
-    # Before anything else that takes long or may fail.
-    save_model(out / "model", model, {"task": main, "recipe": name, "data": split.name})
-    at = tuple(recipe.evaluation.at)
-    results = {
+    first = {result.method: result for result in found if result.seed == recipe.seeds[0]}
+    stored = first[main].model if main in first else next(iter(all_networks[0].made.values()))
+    save_model(out / "model", stored, {"task": main, "recipe": name, "data": split.name})
+    described = [
+        (networks.recipe.loop.seed, which, part, DescribedSketches.of(network, images, recipe.memory))
+        for networks in all_networks
+        for which, network in networks.made.items()
+        if isinstance(network, TraitNetwork)
+        for part, images in (("train", split.train.sketches), ("test", split.test.sketches))
+    ]
+    scored = {m: [r.found.scores for r in found if r.method == m] for m in first}
+    means = mean_of_seeds(scored, BASELINE)
+    results: dict[str, Any] = {
         "data": split.summary(),
-        "chance": {} if not found else found[0].scores.to_dict()["chance"],
-        "rows": [result.to_dict() for result in found],
-        "means": means(found, recipe.methods, at),
-        "traits": [row for here in networks for row in trait_rows(here, split)],
+        "rows": [{"seed": r.seed, "method": r.method, **r.found.scores.to_dict()} for r in found],
+        "means": [row.to_dict() for row in means],
+        "traits": [
+            {"seed": seed, "network": which, "of": part, **sketches.usage.to_dict()}
+            for seed, which, part, sketches in described
+        ],
     }
     atomic.write_json(out / "results.json", results)
-    print(f"model   {out / 'model'}")
+    scores = {method: result.found.scores for method, result in first.items()}
+    if scores:
+        print(f"seed {recipe.seeds[0]}\n{format_instance_rows(scores)}")
+        print("mean of the seeds, difference to hard transfer on the same sketches", *means, sep="\n")
+    for row in results["traits"]:
+        print("seed {seed}, {network}, {of} sketches: {share_used:.1%} of {descriptors} descriptors in use, "
+              "{per_category_mean:.1f} +- {per_category_std:.1f} a category".format(**row))  # fmt: skip
     sections: list[Section] = [TextSection("Data", split.summary())]
-    sections += [section for here in networks[:1] for section in here.curves]
-    if not (out / "config.json").exists():  # else the report shows that
-        sections.append(KeySection("Config", {"config": name, **dataclasses.asdict(recipe)}))
+    if scores:
+        base = BASELINE if BASELINE in scores else main
+        told = "unseen categories" if len(recipe.seeds) == 1 else f"unseen categories, seed {recipe.seeds[0]}"
+        sections.append(instance_numbers(scores, main, base, told))
+        sections += (
+            [means_table(means, BASELINE, recipe.seeds, "unseen categories")] if len(recipe.seeds) > 1 else []
+        )
+        sections += [
+            instance_methods_table(scores, main, base, told),
+            instance_categories_table(scores, main, base, told),
+        ]
+        sections += instance_grids(split.test, first[main].found.distances, scores[main], told)
+    sections += trait_report(all_networks[0], described, first.get(main), split)
+    for trained, records in all_networks[0].histories.items():
+        sections += [replace(section, title=f"Training {trained}") for section in history_sections(records)]
+    sections.append(KeySection("Config", {"config": name, **dataclasses.asdict(recipe)}))
+    print(f"model   {out / 'model'}")
     print(f"report  {write_report(out, f'Visual traits, {name}: {split.name}', [], sections)}")
     return results
 
 
 def main_method(methods: Iterable[str]) -> str:
-    """Whose model is stored with the run: the full model, else the last that was not trained on test categories."""
+    """Whose network is kept as the run's model: full, else the last that was not trained on test categories."""
     names = list(methods)
-    honest = [name for name in names if name == TRAITS or not METHODS[name].on_target]
-    return "full" if "full" in names else (honest or names)[-1]
+    fair = [name for name in names if name in METHODS and not METHODS[name].on_target]
+    return "full" if "full" in names else (fair or names)[-1]
 
 
-def found_of(found: list[Result], method: str) -> list[Result]:
-    return [result for result in found if result.method == method]
-
-
-def means(found: list[Result], methods: Iterable[str], at: tuple[int, ...]) -> list[dict[str, Any]]:
-    """For each method the mean of the seeds, and how much more often it is right than hard transfer on the same queries.
-
-    The interval of the difference is over queries, each with the mean of the seeds."""
-    rows = []
-    for method in methods:
-        own, base = found_of(found, method), found_of(found, BASELINE)
-        row: dict[str, Any] = {"method": method, "accuracy": {}, "difference": {}}
-        for k in at if own else ():
-            right = np.mean([result.scores.right(k) for result in own], axis=0)
-            row["accuracy"][str(k)] = float(right.mean())
-            if base and method != BASELINE:
-                gain = right - np.mean([result.scores.right(k) for result in base], axis=0)
-                row["difference"][str(k)] = [float(gain.mean()), *bootstrap_interval(gain)]
-        if own:
-            rows.append(row)
-    return rows
-
-
-def trait_rows(networks: Networks, split: InstanceSplit) -> list[dict[str, Any]]:
-    """How training and test sketches use the descriptors of each trait network of a seed."""
-    r, rows = networks.recipe, []
-    for name, network in networks.made.items():
-        if not isinstance(network, TraitNetwork):
-            continue
-        for part, images in (("train", split.train.sketches), ("test", split.test.sketches)):
-            usage = TraitUsage.of(
-                assigned(network, images, r.memory), images.labels, images.names, r.traits.descriptors
-            )
-            rows.append({"seed": r.loop.seed, "network": name, "sketches of": part, **usage.to_dict()})
-    return rows
+def trait_report(
+    networks: Networks, described: list[Any], main: Result | None, split: InstanceSplit
+) -> list[Section]:
+    """Of the trait network of the main method, or of the first one that there is."""
+    parts = {
+        (which, part): sketches
+        for seed, which, part, sketches in described
+        if seed == networks.recipe.loop.seed
+    }
+    if not parts:
+        return []
+    own = main.model.describer if main is not None else None
+    names = [name for name, network in networks.made.items() if isinstance(network, TraitNetwork)]
+    name = next((name for name in names if networks.made[name] is own), names[0])
+    seen, unseen = parts[name, "train"], parts[name, "test"]
+    histories = {
+        which: [r["used"] for r in networks.histories[which] if r["kind"] == "validation"]
+        for which in names
+        if which in networks.histories
+    }
+    sections = trait_sections(networks.made[name], seen, unseen, histories, split.semantic)
+    if main is not None and networks.made[name] is own:
+        sections.append(
+            attention_section(main.model, split.test, unseen.assignments, main.found.scores.ranks)
+        )
+    return sections
 
 
 def is_main() -> bool:
@@ -976,7 +924,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
         ),
         "traits-real": (
             "stage 1 alone on real sketches: Sketchy's seen categories and --data.extra-drawings",
-            small((TRAITS,), sketchy, traits=TraitConfig()),
+            small(tuple(STAGE_1), sketchy, traits=TraitConfig()),
         ),
     }
     for method in METHODS:

@@ -1,0 +1,34 @@
+"""More sketches to learn traits from, beside those of a data set: drawings of QuickDraw, without categories to be tested on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from sketchfast.data.classification import Relabelled, renamed
+from sketchfast.data.cross_set import matched_names
+from sketchfast.data.drawing_set import DrawingSet, drawing_files
+from sketchfast.data.image_set import ImageSet
+from sketchfast.data.joined_set import JoinedSet
+
+
+def with_drawings(
+    sketches: ImageSet, folder: str | os.PathLike[str], unseen: Sequence[str], limit: int | None = None
+) -> JoinedSet:
+    """The sketches, then the drawings of a folder's <class>.ndjson files but those of unseen categories, under whatever name.
+
+    Categories that both have become one; class names of the drawings that the sketches lack come after theirs. limit: the first
+    drawings of each file, all when None. FileNotFoundError without such files, ValueError when nothing is left.
+    """
+    files = drawing_files(folder)
+    dropped = matched_names(list(files), unseen)
+    kept = {name: path for name, path in files.items() if name not in dropped}
+    if not kept:
+        raise ValueError(f"{folder}: every class of its drawings is an unseen category: {', '.join(files)}")
+    drawings = DrawingSet(kept, limit)
+    known = matched_names(drawings.names, sketches.names)
+    names = sketches.names + [name for name in drawings.names if name not in known]
+    label_of = np.array([names.index(known.get(name, name)) for name in drawings.names], np.int64)
+    return JoinedSet([renamed(sketches, names), Relabelled(drawings, names, label_of[drawings.labels])])
