@@ -24,13 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sketchfast import ops
 from sketchfast.models.backbones import BackboneSpec, build_backbone
-from sketchfast.models.landmark_model import (
-    LandmarkModel,
-    at_least_float32,
-    checked_fusion,
-    member_of,
-    softmax,
-)
+from sketchfast.models.landmark_model import LandmarkModel, checked_fusion, member_of, softmax
 from sketchfast.models.landmark_points import (
     at_cells,
     check_images,
@@ -39,6 +33,7 @@ from sketchfast.models.landmark_points import (
     contour_points_of,
     project,
 )
+from sketchfast.nn.precision import at_least_float32
 from sketchfast.runtime.preprocess import Preprocess
 
 

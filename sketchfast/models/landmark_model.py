@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sketchfast.nn.precision import at_least_float32
+
 
 class LandmarkModel(nn.Module, ABC):
     """A member for each number of landmarks: a subclass says how one pass scores (`_scores`) and describes (`descriptors`)."""
@@ -92,7 +94,3 @@ def checked_fusion(
             f"fusion must be {max(1, len(own))} weights of at least 0 with sum 1, one for each n, got {found}"
         )
     return found
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

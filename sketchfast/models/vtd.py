@@ -125,8 +125,9 @@ class VTD(nn.Module):
     """F, the heads of eta and the frozen describer. ``class_names`` are the seen classes; ``preprocess`` goes with F.
 
     describer: a TraitNetwork, SketchVAE, ClassifierFeatures or WordDescriber whose descriptors have the config's
-        ``descriptor_dim``; it is frozen in place. None: made from ``config.describer_config`` (weights still to be loaded), or
-        with config.describer "none" there is none, and descriptors come from outside.
+        ``descriptor_dim``; finished (a VAE has its centroids), since it is described here. It is frozen in place. None: made
+        from ``config.describer_config``, weights still to be loaded; with config.describer "none" there is none, and
+        descriptors come from outside.
 
     Raises ValueError naming the setting.
     """

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sketchfast.nn.precision import at_least_float32
+
 Reduction = Literal["sum", "mean"]
 
 
@@ -30,7 +32,7 @@ def filter_diversity(weight: Tensor, reduction: Reduction = "sum") -> Tensor:
     _check(weight, "weight", "[K, C, kh, kw]", reduction)
     with torch.autocast(weight.device.type, enabled=False):
         # Channels last: no copy for a weight in that memory format, and norms over neighbouring numbers.
-        vectors = _unit(_at_least_float32(weight).permute(0, 2, 3, 1))
+        vectors = _unit(at_least_float32(weight).permute(0, 2, 3, 1))
         return _off_diagonal(vectors.reshape(1, len(weight), -1), reduction)
 
 
@@ -45,7 +47,7 @@ def response_diversity(psi: Tensor, reduction: Reduction = "sum") -> Tensor:
     """
     _check(psi, "psi", "[N, K, h, w]", reduction)
     with torch.autocast(psi.device.type, enabled=False):
-        return _off_diagonal(_unit(_at_least_float32(psi).flatten(2)), reduction)
+        return _off_diagonal(_unit(at_least_float32(psi).flatten(2)), reduction)
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -84,10 +86,6 @@ class _SumOfPairs(torch.autograd.Function):
         # Nothing keeps the backward pass from being run inside an autocast of its own.
         with torch.autocast(vectors.device.type, enabled=False):
             return (signs @ vectors).mul_(2 * grad)
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
 
 
 def _check(values: Tensor, name: str, shape: str, reduction: str) -> None:

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sketchfast.nn.precision import at_least_float32
+
 MetricVariant = Literal["none", "bht", "bht+sr", "sbht"]
 METRIC_VARIANTS: tuple[MetricVariant, ...] = ("none", "bht", "bht+sr", "sbht")
 
@@ -35,8 +37,8 @@ def hardest_example_loss(
     with torch.autocast(device_type=anchors.device.type, enabled=False):
         # The matrix-product form of the distance loses the small distances that decide who is hardest.
         distances = torch.cdist(
-            _at_least_float32(anchors),
-            _at_least_float32(features),
+            at_least_float32(anchors),
+            at_least_float32(features),
             compute_mode="donot_use_mm_for_euclid_dist",
         )
     same_class = anchor_labels[:, None] == labels[None, :]
@@ -46,10 +48,6 @@ def hardest_example_loss(
     d_pos = distances.masked_fill(~positive, 0.0).amax(dim=1)
     d_neg = distances.masked_fill(same_class, torch.inf).amin(dim=1)
     return F.softplus(d_pos - d_neg)
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
 
 
 class SemanticMetric(nn.Module):

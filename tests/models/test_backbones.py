@@ -64,6 +64,30 @@ def test_googlenet_gives_the_logits_of_torchvision(tmp_path: Path, seed: int) ->
     torch.testing.assert_close(classifier(backbone.eval()(images)), net(images), atol=1e-5, rtol=1e-4)
 
 
+def test_inception_gives_the_logits_of_torchvision(tmp_path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    # As torchvision publishes it: AuxLogits among the tensors, another centring of the input. 75 pixels are the fewest.
+    net = torchvision.models.inception_v3(weights=None, transform_input=True, init_weights=False).eval()
+    torch.nn.init.zeros_(net.fc.bias)
+    for (
+        module
+    ) in net.modules():  # torchvision's own initialisation takes a second; without it the signal would fade
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.weight, 2.4)
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    backbone, classifier = build_backbone(BackboneSpec("inception_v3", str(tmp_path / "weights.pth")))
+    images = torch.randn(2, 3, 75, 75)
+    assert classifier is not None and backbone.num_features == 2048
+    maps = backbone.eval().feature_map(images)
+    assert maps.shape == (2, backbone.num_channels, 1, 1)
+    expected = net(images)
+    scale = expected.abs().max().item()
+    assert scale > 1e-3
+    torch.testing.assert_close(classifier(backbone.pool(maps)), expected, atol=1e-4 * scale, rtol=1e-4)
+    # Nothing is dropped in training: in retrieval the pooled feature itself is compared.
+    assert not any(isinstance(module, torch.nn.Dropout) for module in backbone.modules())
+
+
 def test_local_weights_fill_backbone_and_classifier(tmp_path: Path) -> None:
     net = torchvision.models.resnet18()
     torch.save(net.state_dict(), tmp_path / "weights.pth")
