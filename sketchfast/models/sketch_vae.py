@@ -99,7 +99,9 @@ class SketchVAE(nn.Module):
     def describe(self, images: Tensor) -> Tensor:
         """The latent mean of each sketch, or with centroids the nearest of them: images as in ``forward`` -> [B, latent]."""
         mu = self.mu(self.encoder(images))
-        return mu if self.centroids is None else self.centroids[self._nearest(mu, self.centroids)]
+        if self.centroids is None:
+            return mu
+        return self.centroids.index_select(0, self._nearest(mu, self.centroids))  # a plain Gather in an export
 
     @torch.no_grad()
     def assign(self, images: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class TraitNetwork(nn.Module):
 
     def describe(self, images: Tensor) -> Tensor:
         """phi(s) = D_s of each sketch, eq. 1: images as in ``forward`` -> [B, M]."""
-        return self.dictionary[self.assign(images)]
+        return self.dictionary.index_select(0, self.assign(images))  # a plain Gather in an exported graph
 
     @torch.no_grad()
     def traits(self, block: int = 64) -> Tensor:
