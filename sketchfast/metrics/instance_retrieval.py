@@ -151,12 +151,14 @@ def search_classes(
     those of `pairs`.
     """
     sketches, photos = torch.as_tensor(sketch_features), torch.as_tensor(photo_features)
-    for name, rows, images in (
-        ("sketch_features", len(sketches), pairs.sketches),
-        ("photo_features", len(photos), pairs.photos),
+    for name, given, images in (
+        ("sketch_features", sketches, pairs.sketches),
+        ("photo_features", photos, pairs.photos),
     ):
-        if rows != len(images):
-            raise ValueError(f"{name}: expected {len(images)} rows, one per {images.modality}; found {rows}")
+        if len(given) != len(images):
+            raise ValueError(
+                f"{name}: expected {len(images)} rows, one per {images.modality}; found {len(given)}"
+            )
     if weights is not None:
         weights = torch.as_tensor(weights)
         if weights_of is None and len(weights) != len(pairs):

@@ -173,10 +173,15 @@ class _Search:
         moved = sketches - self.mean
         used, of = torch.unique(self.weights_of[queries], return_inverse=True)
         squares = self.weights[used].square_()  # w^2 [u, S, D]
-        own = squares[of]  # [q, S, D]
+        shared = len(used) < len(
+            queries
+        )  # if not, of is 0, 1, 2, ...: queries come in the order of their weights
+        own = squares[of] if shared else squares  # [q, S, D]
         products = own * moved[:, None]
         first = torch.bmm(products, moved[:, :, None])  # A [q, S, 1]
-        distances = (squares.flatten(0, 1) @ squared.T).unflatten(0, squares.shape[:2])[of]
+        distances = (squares.flatten(0, 1) @ squared.T).unflatten(0, squares.shape[:2])
+        if shared:
+            distances = distances[of]
         distances.flatten(0, 1).addmm_(products.flatten(0, 1), centred.T, alpha=-2.0)
         found = distances.add_(first).amin(dim=1)
         self._again(found, found < RECOMPUTED_BELOW * first.amax(dim=1), sketches, photos, own)
