@@ -18,14 +18,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sketchfast.data.augmentation import Augmentation
 from sketchfast.data.batches_ahead import ShuffledEpoch
 from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augment_sketches
-from sketchfast.data.class_pairs import Augmentation
 from sketchfast.data.image_set import ImageSet
+from sketchfast.data.instance_batches import InstanceBatches, augment_instances
+from sketchfast.data.instances import PairedSet
 from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.models.cvae_regression import CVAERegression
 from sketchfast.nn.crossgrad import CrossGradNet
 from sketchfast.nn.dynamic_weights import Negatives, gaussian_kl, group_triplet_loss
+from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training.reptile import Reptile, ReptileConfig, SubtaskBatches
 from sketchfast.training.task import StepContext, Task
 
@@ -47,28 +50,25 @@ class Optimisation:
 
 @dataclass
 class Triplets:
-    """What eq. 9 is computed from. source: `InstanceBatches`; its batches hold groups of ``source.group`` sketches."""
+    """Where the triplets of eq. 9 come from, and its settings."""
 
-    source: Any
+    source: InstanceBatches
     augmentation: Augmentation = field(default_factory=Augmentation)
     margin: float = 0.1
     negatives: Negatives = "random"
 
-    def images(self, batch: Mapping[str, Tensor], preprocess: Any) -> tuple[Tensor, Tensor]:
-        from sketchfast.data.instance_batches import augment_instances
-
+    def images(self, batch: dict[str, Tensor], preprocess: Preprocess) -> tuple[Tensor, Tensor]:
+        """Sketches [B, 3, S, S] and photos [P, 3, S, S] as network input."""
         sketches, photos, _ = augment_instances(batch, self.augmentation, preprocess, self.source.group)
         return sketches, photos
 
     def loss(self, sketches: Tensor, photos: Tensor, context: StepContext) -> Tensor:
         """Eq. 9 without weights, of F_s [B, D] and F_p [B / g n, D]."""
-        groups = len(sketches) // self.source.group
         # For the whole global batch, so that the negatives do not depend on the number of processes.
         uniform = torch.rand(len(sketches) * context.world_size, generator=context.shared_generator)
         uniform = uniform[context.local_slice(len(sketches))].to(sketches.device)
-        return group_triplet_loss(
-            sketches, photos.view(groups, -1, photos.shape[1]), None, self.margin, self.negatives, uniform
-        )
+        photos = photos.unflatten(0, (-1, self.source.group + self.source.distractors))
+        return group_triplet_loss(sketches, photos, None, self.margin, self.negatives, uniform)
 
 
 class _Competitor(Task):
@@ -107,16 +107,13 @@ class ReptileTask(_Competitor):
         super().__init__("reptile", model, optimisation, monitor, "max", title)
         self.triplets, self.config, self.score, self.seed = triplets, config, score, seed
         self.reptile = Reptile(config.inner_steps, config.epsilon)
-        self.labels = np.unique(triplets.source.pairs.sketches.labels)
 
     def make_optimizer(self, params: Iterable[Any]) -> Optimizer:
         self.optimizer = super().make_optimizer(params)
         return self.optimizer
 
     def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
-        return SubtaskBatches(
-            self.triplets.source, self.labels, self.config, self.seed, epoch, rank, world, start_step
-        )
+        return SubtaskBatches(self.triplets.source, self.config, self.seed, epoch, rank, world, start_step)
 
     def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, Tensor]:
         if context.micro_batch:
@@ -184,7 +181,7 @@ class CrossGradTask(_Competitor):
             return self.score(self.model.retrieval)
 
 
-def photo_numbers(pairs: Any) -> np.ndarray:
+def photo_numbers(pairs: PairedSet) -> np.ndarray:
     """Number of each photo within its category, 0, 1, ... in the order of the set: CrossGrad's labels, int64 [photos]."""
     labels = pairs.photos.labels
     numbers = np.zeros(len(labels), np.int64)

@@ -12,15 +12,16 @@ statistics of batch normalisation included. epsilon stays what it is: the rate o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sketchfast.data.instance_batches import InstanceBatches
 from sketchfast.training.seeds import stream_seed
 
 SUBTASKS = 2
@@ -101,9 +102,8 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _set(model: nn.Module, values: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, value in _weights(model).items():
-            value.copy_(values[name])
+    for name, value in _weights(model).items():
+        value.copy_(values[name])
 
 
 def subtask_categories(
@@ -124,14 +124,13 @@ def subtask_categories(
 class SubtaskBatches:
     """One epoch of batches: outer iteration after outer iteration, ``inner_steps`` batches of each of its subtasks.
 
-    source: ``InstanceBatches``, read with ``epoch(number, rank, world, start_step, classes)``; the passes over a subtask's
-    sketches have numbers of their own, so each has its own order. ValueError when a subtask fills no batch.
+    The passes over a subtask's sketches have numbers of their own, so each has its own order. ValueError, from `source`, when
+    the sketches of a subtask fill no batch.
     """
 
     def __init__(
         self,
-        source: Any,
-        labels: Sequence[int] | np.ndarray,
+        source: InstanceBatches,
         config: ReptileConfig,
         seed: int,
         epoch: int,
@@ -139,7 +138,7 @@ class SubtaskBatches:
         world: int = 1,
         start_step: int = 0,
     ) -> None:
-        self.source, self.labels, self.config, self.seed = source, labels, config, seed
+        self.source, self.config, self.seed = source, config, seed
         self.epoch, self.place, self.start_step = epoch, (rank, world), start_step
 
     def __len__(self) -> int:
@@ -151,7 +150,8 @@ class SubtaskBatches:
         while run < outers * SUBTASKS:
             outer = self.epoch * outers + run // SUBTASKS
             subtask = run % SUBTASKS
-            classes = subtask_categories(self.seed, outer, self.labels, self.config.categories)[subtask]
+            labels, size = self.source.labels, self.config.categories
+            classes = subtask_categories(self.seed, outer, labels, size)[subtask]
             yield from self._inner_run(outer * SUBTASKS + subtask, classes, skip)
             run, skip = run + 1, 0
 
@@ -161,12 +161,12 @@ class SubtaskBatches:
         while left:
             # A run has at most inner_steps passes, so no two passes of the training share a number.
             which = number * self.config.inner_steps + sweep
-            length = len(self.source.epoch(which, *self.place, 0, classes=classes))
-            if length == 0:
-                raise ValueError(f"batch_size: a subtask of {len(classes)} categories fills no batch")
+            batches = self.source.epoch(which, *self.place, classes=classes)
+            length = len(batches)
             if skip < length:
-                batches = iter(self.source.epoch(which, *self.place, skip, classes=classes))
-                for _ in range(min(left, length - skip)):
-                    yield next(batches)
-                    left -= 1
+                if skip:
+                    batches = self.source.epoch(which, *self.place, skip, classes)
+                count = min(left, length - skip)
+                yield from itertools.islice(batches, count)
+                left -= count
             skip, sweep = max(skip - length, 0), sweep + 1
