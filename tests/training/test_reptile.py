@@ -16,7 +16,7 @@ from sketchfast.training.reptile import SUBTASKS, Reptile, ReptileConfig, Subtas
 
 def small_network() -> nn.Module:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)).double()
-    net[0].bias.requires_grad_(False)
+    net.get_parameter("0.bias").requires_grad_(False)
     return net
 
 
@@ -37,7 +37,7 @@ def test_outer_iterations_are_those_of_the_definition(seed: int, epsilon: float)
     inner_steps, outers = 3, 3
     x = torch.randn(outers, SUBTASKS, inner_steps, 8, 3, dtype=torch.float64)
     net = small_network()
-    expected, frozen = copy.deepcopy(net), net[0].bias.clone()
+    expected, frozen = copy.deepcopy(net), net.get_parameter("0.bias").clone()
     reptile, optimizer = Reptile(inner_steps, epsilon), adam(net)
     for step, batch in enumerate(x.flatten(0, 2)):
         reptile.before_step(step, net, optimizer)
@@ -59,7 +59,7 @@ def test_outer_iterations_are_those_of_the_definition(seed: int, epsilon: float)
     for name, value in expected.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-12, atol=1e-12)
-    assert torch.equal(net[0].bias, frozen)
+    assert torch.equal(net.get_parameter("0.bias"), frozen)
     before = copy.deepcopy(net.state_dict())
     reptile.finish(net)  # nothing is under way
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in before.items())
