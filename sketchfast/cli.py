@@ -106,8 +106,10 @@ def export(
 ) -> None:
     """Export a trained model's sketch and photo encoders, verified against torch.
 
+    A model that weighs the dimensions for each query has a third encoder, for the traits of the sketch.
+
     Args:
-        run: run folder of train/tcn.py; the model it ended with is exported.
+        run: run folder of train/tcn.py or train/vtd.py; the model it ended with is exported.
         out: folder to write.
         format: onnx.
         precision: fp32.
@@ -139,14 +141,16 @@ def index(
     """Embed a folder of photos so that `sketchfast query` can search it.
 
     Args:
-        model: a run folder of train/tcn.py (exported into it first) or a folder written by `sketchfast export`.
+        model: a run folder of train/tcn.py or train/vtd.py (exported into it first) or a folder written by
+            `sketchfast export`.
         photos: folder of pictures, searched recursively.
         out: index folder to write.
         batch_size: photos embedded at a time.
         skip_unreadable: leave out files that cannot be decoded instead of stopping at the first.
         overwrite: replace an existing index.
     """
-    from sketchfast.retrieval.index import build_index, list_photos
+    from sketchfast.retrieval.gallery_photos import list_photos
+    from sketchfast.retrieval.index import build_index
 
     list_photos(photos)  # before a run is exported for it, which takes a while
     built = build_index(
@@ -176,6 +180,7 @@ def query(
     by: Literal["embedding", "code"] = "embedding",
     out: Path | None = None,
     json: bool = False,
+    allow_photo: bool = False,
 ) -> None:
     """Find the photos nearest to a sketch: ranked paths with scores, and a picture of them.
 
@@ -184,9 +189,11 @@ def query(
         sketch: PNG or JPEG of any size and polarity, SVG, or QuickDraw ndjson (`file.ndjson:7` takes drawing 7,
             counted from 0).
         k: answers wanted, 12 by default (fewer where the index holds fewer photos).
-        by: embedding ranks by cosine similarity (higher is nearer), code by Hamming distance (lower is nearer).
+        by: embedding ranks by the model's own measure, cosine similarity (higher is nearer) or a squared distance that the
+            sketch weighs (lower is nearer), code by Hamming distance (lower is nearer).
         out: picture to write; <sketch name>-results.png in the current folder by default.
         json: print one JSON object instead of text.
+        allow_photo: take the picture for a sketch although it looks like a photo.
     """
     from json import dumps
 
@@ -198,20 +205,20 @@ def query(
     picture = out or Path(file.stem + ("" if number is None else f"-{number}") + "-results.png")
     check_picture_path(picture)
     gallery = GalleryIndex.open(index)
-    answer = gallery.search(sketch, min(12, len(gallery)) if k is None else k, by=by)
+    answer = gallery.search(sketch, min(12, len(gallery)) if k is None else k, by=by, allow_photo=allow_photo)
+    unit = answer.unit
     if json:
         hits = [{"rank": hit.rank, "path": hit.path, "score": hit.score} for hit in answer.hits]
-        found = {"by": answer.by, "guessed": answer.sketch.guessed, "hits": hits, "picture": str(picture)}
-        print(dumps(found))
+        guessed = answer.sketch.guessed
+        print(dumps({"by": by, "unit": unit.name, "guessed": guessed, "hits": hits, "picture": str(picture)}))
     else:
         if answer.sketch.guessed:
             print(f"guessed: {answer.sketch.guessed}")
-        unit = "cosine similarity" if by == "embedding" else "Hamming distance, bits"
-        print(f"rank  {unit}  photo")
+        print(f"rank  {unit.name}  photo")
         for hit in answer.hits:
-            score = f"{hit.score:.4f}" if by == "embedding" else f"{hit.score:.0f}"
-            print(f"{hit.rank:>4}  {score:>{len(unit)}}  {hit.path}")
-    write_result_picture(answer, picture, title=f"{Path(sketch).name}: best of {len(gallery)} photos")
+            print(f"{hit.rank:>4}  {unit.text(hit.score):>{len(unit.name)}}  {hit.path}")
+    title = f"{Path(sketch).name}: best of {len(gallery)} photos, by {unit.name}"
+    write_result_picture(answer, picture, title=title)
     if not json:
         print(f"picture: {picture}")
 

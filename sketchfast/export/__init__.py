@@ -46,12 +46,14 @@ def export(
     verify: bool = True,
     overwrite: bool = False,
 ) -> ExportResult:
-    """Exports a retrieval model's sketch and photo encoders.
+    """Exports a retrieval model's encoders: sketch, photo and, where it weighs the dimensions for each query, trait.
 
     Args:
         model: a module with ``encode_sketch`` and ``encode_photo`` ([B, 3, S, S] -> [B, dim]), ``preprocess``,
             ``class_names`` and, for codes, ``itq_projection`` and ``code_values`` ([B, dim] -> [B, bits]), such as
-            :class:`sketchfast.models.tcn.TCN`; or the path of a run folder of ``train/tcn.py``.
+            :class:`sketchfast.models.tcn.TCN`; for weights of dimensions also ``test_noise`` (not None), ``trait_weights``
+            ([B, 3, S', S'] -> [B, samples, dim]) and ``describer.preprocess``, such as :class:`sketchfast.models.vtd.VTD`; or the
+            path of a run folder of ``train/tcn.py`` or ``train/vtd.py``.
         format: "onnx". TensorRT ("trt") is planned.
         output: folder to write, ``<model name>-onnx`` in the current folder by default.
         precision: "fp32"; fp16 and int8 are planned.
@@ -69,7 +71,7 @@ def export(
         FileExistsError: ``output`` exists and ``overwrite`` is False, or is not an export.
         NotImplementedError: a format or precision that does not exist yet, with what works instead.
         TypeError: ``model`` lacks something named above.
-        ValueError: an argument out of range.
+        ValueError: an argument out of range, or a model whose weights need the category's name.
     """
     works = 'export(model, "onnx", precision="fp32") works now'
     if format in _TENSORRT_ALIASES:

@@ -1,9 +1,4 @@
-"""Writes a retrieval model's encoders as ONNX graphs and proves that they compute what the model computes.
-
-A graph maps ``image`` float32 [batch, 3, S, S] to ``embedding`` float32 [batch, dim] and, when the model holds ITQ, to
-``code`` uint8 [batch, bits/8]. The packing is a matrix product with powers of two, so that no bit operation enters the
-graph: TensorRT's parser rejects those.
-"""
+"""Writes a retrieval model's encoders as ONNX graphs and proves that they compute what the model computes."""
 
 from __future__ import annotations
 
@@ -20,37 +15,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from .. import __version__, atomic
 from ..runtime import manifest as manifests
-from ..runtime.load import PREPROCESS_NAME, Output, RetrievalEncoders
-from ..runtime.preprocess import Preprocess
+from ..runtime.load import PREPROCESS_NAME, TRAIT_PREPROCESS_NAME, Modality, RetrievalEncoders
+from .encoder_graph import EncoderGraph, distance_of, encoders_of, preprocess_of
 from .parity import FP32_ATOL, ExportParityError, ParityReport, compare, golden_batch, golden_images
-
-MODALITIES = ("sketch", "photo")
-
-
-class EncoderGraph(nn.Module):
-    """One modality's encoder with the outputs asked for: what is traced into a graph."""
-
-    def __init__(self, model: Any, modality: str, outputs: tuple[str, ...]) -> None:
-        super().__init__()
-        self.model = model
-        self.modality = modality
-        self.outputs = outputs
-        if "code" in outputs:
-            bits = model.itq_projection.shape[1]
-            self.register_buffer("byte_weights", torch.tensor([float(1 << bit) for bit in range(8)]))
-            self.bytes = bits // 8
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        encode = self.model.encode_sketch if self.modality == "sketch" else self.model.encode_photo
-        embedding = encode(image)
-        if "code" not in self.outputs:
-            return (embedding,)
-        bits = (self.model.code_values(embedding) > 0).to(torch.float32).reshape(-1, self.bytes, 8)
-        return embedding, (bits * self.byte_weights).sum(-1).to(torch.uint8)
 
 
 def export_onnx(
@@ -64,7 +34,7 @@ def export_onnx(
     overwrite: bool,
     source: str | None = None,
 ) -> tuple[Path, dict[str, Any], ParityReport | None]:
-    """Exports both encoders into ``output``, published only once every gate has passed.
+    """Exports the encoders into ``output``, published only once every gate has passed.
 
     ``source`` is the SHA-256 of the checkpoint's weights file, where the model came from one.
 
@@ -73,7 +43,7 @@ def export_onnx(
 
     Raises:
         ExportParityError: a gate was missed; ``<output>.rejected`` keeps what was written.
-        ValueError: an output that the model does not have.
+        ValueError: an output that the model does not have, or weights of dimensions that need more than the sketch.
     """
     has_codes = getattr(model, "itq_projection", None) is not None
     chosen = outputs or (("embedding", "code") if has_codes else ("embedding",))
@@ -89,10 +59,11 @@ def export_onnx(
             f"outputs: 'code' needs a multiple of 8 bits, the model's ITQ has {model.itq_projection.shape[1]}"
         )
 
+    graphs = encoders_of(model, chosen)
     # A copy, so that the caller's model keeps its device, precision and mode.
     model = copy.deepcopy(model).eval().float().cpu()
     with atomic.directory(output, overwrite=overwrite) as folder:
-        manifest = _write_graphs(model, folder, dims, chosen, opset, source)
+        manifest = _write_graphs(model, folder, dims, graphs, opset, source)
         report = None
         if verify:
             report = _verify(model, folder, manifest)
@@ -121,12 +92,11 @@ def _write_graphs(
     model: Any,
     folder: Path,
     dims: dict[str, tuple[int, int, int]],
-    outputs: tuple[str, ...],
+    graphs: dict[str, tuple[str, ...]],
     opset: int,
     source: str | None,
 ) -> dict[str, Any]:
-    preprocess: Preprocess = model.preprocess
-    bits = int(model.itq_projection.shape[1]) if "code" in outputs else None
+    bits = int(model.itq_projection.shape[1]) if "code" in graphs["sketch"] else None
     versions = {
         "sketchfast": __version__,
         "torch": torch.__version__,
@@ -135,35 +105,33 @@ def _write_graphs(
     }
     facts = {
         "sketchfast.version": __version__,
-        "sketchfast.preprocess": str(preprocess.to_dict()),
         "sketchfast.bit_order": "little-endian in each byte; bit = value > 0",
         "sketchfast.tie_rule": "(distance, id) ascending",
         "sketchfast.axes": "image: batch, channel RGB, height, width",
     }
     encoders: dict[str, Any] = {}
-    for modality in MODALITIES:
-        name = f"{modality}_encoder.onnx"
-        _trace(
-            EncoderGraph(model, modality, outputs).eval(),
-            folder / name,
-            preprocess.size,
-            outputs,
-            opset,
-            facts,
-        )
-        encoders[modality] = {"file": name, "input": "image", "outputs": list(outputs)}
-    atomic.write_json(folder / PREPROCESS_NAME, preprocess.to_dict())
+    golden: dict[str, Any] = {}
+    prepared = {
+        name: preprocess_of(model, encoder).to_dict()
+        for encoder, name in (("sketch", PREPROCESS_NAME), ("trait", TRAIT_PREPROCESS_NAME))
+        if encoder in graphs
+    }
+    for encoder, outputs in graphs.items():
+        name = f"{encoder}_encoder.onnx"
+        preprocess = preprocess_of(model, encoder)
+        described = facts | {"sketchfast.preprocess": str(preprocess.to_dict())}
+        graph = EncoderGraph(model, encoder, outputs).eval()
+        _trace(graph, folder / name, preprocess.size, outputs, opset, described)
+        encoders[encoder] = {"file": name, "input": "image", "outputs": list(outputs)}
+        images = golden_images(encoder)
+        batch = golden_batch(images, preprocess, len(images), sketch=encoder != "photo")
+        golden[f"{encoder}_image"] = batch
+        golden |= {
+            f"{encoder}_{key}": value for key, value in _run_torch(model, encoder, outputs, batch).items()
+        }
+    for name, fields in prepared.items():
+        atomic.write_json(folder / name, fields)
     atomic.write_json(folder / "labels.json", list(model.class_names))
-    sketches, photos = golden_images()
-    with torch.inference_mode():
-        golden: dict[str, Any] = {}
-        for modality, images in (("sketch", sketches), ("photo", photos)):
-            batch = golden_batch(images, preprocess, len(images), sketch=modality == "sketch")
-            golden[f"{modality}_image"] = batch
-            golden |= {
-                f"{modality}_{key}": value
-                for key, value in _run_torch(model, modality, outputs, batch).items()
-            }
     np.savez_compressed(folder / "golden.npz", **golden)
     manifest: dict[str, Any] = {
         "format": manifests.FORMAT,
@@ -179,17 +147,16 @@ def _write_graphs(
         "bits": bits,
         "bit_order": facts["sketchfast.bit_order"],
         "tie_rule": facts["sketchfast.tie_rule"],
-        "distance": {"embedding": "cosine", "code": "hamming"},
-        "preprocess": preprocess.to_dict(),
+        "distance": {"embedding": distance_of(model), "code": "hamming"},
+        "preprocess": prepared[PREPROCESS_NAME],
         "versions": versions,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "verified": False,
     }
-    names = [encoders[modality]["file"] for modality in MODALITIES] + [
-        PREPROCESS_NAME,
-        "labels.json",
-        "golden.npz",
-    ]
+    if "trait" in graphs:
+        manifest["trait_preprocess"] = prepared[TRAIT_PREPROCESS_NAME]
+        manifest["samples"] = int(golden["trait_weights"].shape[1])
+    names = [entry["file"] for entry in encoders.values()] + [*prepared, "labels.json", "golden.npz"]
     names += [path.name for path in folder.glob("*.onnx.data")]
     manifest["files"] = manifests.describe_files(folder, names)
     atomic.write_json(folder / manifests.MANIFEST_NAME, manifest)
@@ -250,13 +217,15 @@ def _trace(
 
 
 def _run_torch(
-    model: Any, modality: str, outputs: tuple[str, ...], batch: NDArray[np.float32]
+    model: Any, encoder: str, outputs: tuple[str, ...], batch: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
     """What the torch model says, by its own code path and :func:`sketchfast.ops.pack_bits`, not the traced module's."""
     from ..ops import pack_bits
 
     with torch.inference_mode():
-        encode = model.encode_sketch if modality == "sketch" else model.encode_photo
+        if encoder == "trait":
+            return {"weights": model.trait_weights(torch.from_numpy(batch)).numpy()}
+        encode = model.encode_sketch if encoder == "sketch" else model.encode_photo
         embedding = encode(torch.from_numpy(batch))
         result = {"embedding": embedding.numpy()}
         if "code" in outputs:
@@ -265,10 +234,10 @@ def _run_torch(
 
 
 def _run_export(
-    encoders: RetrievalEncoders, modality: str, outputs: tuple[str, ...], batch: NDArray[np.float32]
+    encoders: RetrievalEncoders, encoder: str, outputs: tuple[str, ...], batch: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
-    run = encoders.encode_sketch if modality == "sketch" else encoders.encode_photo
-    return {name: run(batch, cast(Output, name)) for name in outputs}
+    # An output at a time, as encode_sketch and encode_photo ask for them.
+    return {name: encoders.encode(cast(Modality, encoder), batch, (name,))[name] for name in outputs}
 
 
 def _verify(model: Any, folder: Path, manifest: dict[str, Any]) -> ParityReport:
@@ -276,22 +245,31 @@ def _verify(model: Any, folder: Path, manifest: dict[str, Any]) -> ParityReport:
     low, usual, high = manifest["dims"]["batch"]
     batches = sorted({low, usual, high, _odd_between(low, high)})
     encoders = RetrievalEncoders(folder, manifest, ["CPUExecutionProvider"])
-    outputs = tuple(manifest["encoders"]["sketch"]["outputs"])
+    graphs = {name: tuple(entry["outputs"]) for name, entry in manifest["encoders"].items()}
     code_values = None
-    if "code" in outputs:
+    if "code" in graphs["sketch"]:
 
         def code_values(embedding: NDArray[np.float32]) -> NDArray[np.float64]:
             with torch.inference_mode():
                 return model.code_values(torch.from_numpy(embedding)).double().numpy()
 
     report = ParityReport("fp32", FP32_ATOL)
-    sketches, photos = golden_images()
-    for modality, images in (("sketch", sketches), ("photo", photos)):
-        reference = partial(_run_torch, model, modality, outputs)
-        exported = partial(_run_export, encoders, modality, outputs)
+    for encoder, outputs in graphs.items():
+        images, preprocess = golden_images(encoder), preprocess_of(model, encoder)
+        reference = partial(_run_torch, model, encoder, outputs)
+        exported = partial(_run_export, encoders, encoder, outputs)
         for batch in batches:
-            golden = golden_batch(images, model.preprocess, batch, sketch=modality == "sketch")
-            report.cases.append(compare(modality, reference, exported, golden, code_values=code_values))
+            golden = golden_batch(images, preprocess, batch, sketch=encoder != "photo")
+            report.cases.append(
+                compare(
+                    encoder,
+                    reference,
+                    exported,
+                    golden,
+                    output="weights" if encoder == "trait" else "embedding",
+                    code_values=code_values,
+                )
+            )
     atomic.write_json(folder / "parity.json", report.to_dict())
     manifest["verified"] = report.passed
     manifest["files"] |= manifests.describe_files(folder, ["parity.json"])

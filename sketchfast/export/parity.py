@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..runtime.preprocess import Preprocess
 
-#: Largest absolute difference of an fp32 embedding that passes.
+#: Largest absolute difference of an fp32 embedding or weight that passes.
 FP32_ATOL = 1e-4
 #: A code bit may differ only where the value under it is within this many largest errors of zero.
 BIT_MARGIN = 5.0
@@ -52,7 +52,7 @@ class ParityReport:
 
     @property
     def max_abs_error(self) -> float:
-        """Largest absolute difference of any embedding."""
+        """Largest absolute difference of any embedding or weight."""
         return max((case.max_abs_error for case in self.cases), default=float("nan"))
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,30 +67,31 @@ class ParityReport:
         batches = sorted({case.batch for case in self.cases})
         verdict = "passed" if self.passed else "FAILED"
         return (
-            f"parity {verdict}: largest embedding error {self.max_abs_error:.2e} (gate {self.atol:.0e}){codes}; "
+            f"parity {verdict}: largest error {self.max_abs_error:.2e} (gate {self.atol:.0e}){codes}; "
             f"batches {batches}, {len(self.cases)} comparisons"
         )
 
 
-def golden_images(size: int = 256) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
-    """Sketches and photos to compare on: the synthetic world's, plus blank, one dot and a full canvas.
+def golden_images(encoder: str, size: int = 256) -> list[NDArray[np.uint8]]:
+    """Images to compare an encoder on, uint8 [size, size, 3]: the synthetic world's, plus blank, one dot and a full canvas.
 
-    Returns:
-        Two equally long lists of uint8 [size, size, 3]: sketches, photos.
+    Photos for "photo", sketches for the others; as many of both.
     """
     from ..data import synthetic
 
     styles = range(3)
-    sketches, photos = [], []
+    images = []
     for position, category in enumerate(synthetic.CATEGORIES[:9]):
         instance = synthetic.instance(category, index=position, seed=7)
-        sketches.append(instance.sketch(styles[position % len(styles)], size=size))
-        photos.append(instance.photo(size=size))
+        photo = encoder == "photo"
+        images.append(
+            instance.photo(size=size) if photo else instance.sketch(styles[position % len(styles)], size=size)
+        )
     blank = np.full((size, size, 3), 255, np.uint8)
     dot = blank.copy()
     dot[size // 2, size // 2] = 0
     full = np.zeros_like(blank)
-    return [*sketches, blank, dot, full], [*photos, blank, dot, full]
+    return [*images, blank, dot, full]
 
 
 def golden_batch(
@@ -106,6 +107,7 @@ def compare(
     exported: Callable[[NDArray[np.float32]], dict[str, NDArray[Any]]],
     batch: NDArray[np.float32],
     *,
+    output: str = "embedding",
     atol: float = FP32_ATOL,
     code_values: Callable[[NDArray[np.float32]], NDArray[np.float64]] | None = None,
 ) -> ParityCase:
@@ -113,17 +115,18 @@ def compare(
 
     Args:
         encoder: name for the report.
-        reference: the torch model; returns "embedding" float32 [B, D] and, with codes, "code" uint8 [B, bits/8].
+        reference: the torch model; returns ``output`` float32 [B, ...] and, with codes, "code" uint8 [B, bits/8].
         exported: the graph under test; the same outputs.
         batch: float32 [B, 3, S, S].
-        atol: gate on the embedding's largest absolute difference.
+        output: the output of real numbers, "embedding" or "weights".
+        atol: gate on its largest absolute difference.
         code_values: values under the code bits from an embedding, [B, bits]; needed when there are codes.
 
     Returns:
         The verdict; ``passed`` is False with a ``reason`` when a gate is missed.
     """
     want, got = reference(batch), exported(batch)
-    a, b = want["embedding"].astype(np.float64), got["embedding"].astype(np.float64)
+    a, b = want[output].astype(np.float64), got[output].astype(np.float64)
     if a.shape != b.shape:
         return ParityCase(
             encoder,
@@ -135,16 +138,16 @@ def compare(
             reason=f"shape {b.shape}, expected {a.shape}",
         )
     error = np.abs(a - b)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = float(((a * b).sum(1) / np.maximum(norms, 1e-30)).min())
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    cosine = float(((a * b).sum(-1) / np.maximum(norms, 1e-30)).min())
     case = ParityCase(encoder, len(batch), float(error.max()), float(error.mean()), cosine)
     if not np.isfinite(error).all():
         case.passed, case.reason = False, "not finite"
     elif case.max_abs_error > atol:
-        case.passed, case.reason = False, f"embedding differs by {case.max_abs_error:.3e}, gate {atol:.0e}"
+        case.passed, case.reason = False, f"{output} differs by {case.max_abs_error:.3e}, gate {atol:.0e}"
     if "code" in want:
         assert code_values is not None
-        values, exported_values = code_values(want["embedding"]), code_values(got["embedding"])
+        values, exported_values = code_values(want[output]), code_values(got[output])
         largest = float(np.abs(values - exported_values).max())
         margin = BIT_MARGIN * max(largest, float(np.finfo(np.float32).tiny))
         flipped = np.unpackbits(want["code"] ^ got["code"], axis=1, bitorder="little").astype(bool)

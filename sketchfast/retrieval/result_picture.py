@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from .. import atomic
 from ..runtime.pictures import check_png_to_write, read_photo
-from .index import Answer
+from .answers import Answer
 
 _SOFTWARE = "sketchfast query"
 _TILE, _GAP, _CAPTION, _COLUMNS = 160, 12, 36, 6
@@ -19,7 +19,7 @@ _INK, _QUIET, _PAPER, _QUERY_FRAME = (28, 28, 30), (110, 110, 115), (255, 255, 2
 
 
 def write_result_picture(answer: Answer, path: str | Path, *, title: str = "") -> None:
-    """Writes a PNG with the query first and every hit with its rank, score and file name.
+    """Writes a PNG with the query first and every hit with its rank, score and unit, and file name.
 
     Only a picture that this function wrote earlier is replaced. Raises ValueError where ``path`` does not end in .png,
     FileExistsError where it is somebody else's file.
@@ -55,11 +55,13 @@ def write_result_picture(answer: Answer, path: str | Path, *, title: str = "") -
         draw.text((left, top + _TILE + 19), _shorten(second, draw, small), fill=_QUIET, font=small)
 
     place(0, answer.sketch.image, "query", "", _QUERY_FRAME)
-    unit = "cosine" if answer.by == "embedding" else "bits"
+    unit = answer.unit
     for hit in answer.hits:
-        score = f"{hit.score:.3f}" if answer.by == "embedding" else f"{hit.score:.0f}"
         name = str(Path(*Path(hit.path).parts[-2:]))
-        place(hit.rank, _read_or_none(hit.path), f"{hit.rank}.  {score} {unit}", name, None)
+        score = (
+            f"{unit.short} {unit.text(hit.score)}" if unit.digits else f"{unit.text(hit.score)} {unit.short}"
+        )
+        place(hit.rank, _read_or_none(hit.path), f"{hit.rank}.  {score}", name, None)
     buffer = BytesIO()
     sheet.save(buffer, "PNG", pnginfo=_mark())
     atomic.write_bytes(Path(path), buffer.getvalue())

@@ -14,11 +14,13 @@ from .manifest import ManifestError, read_manifest
 from .preprocess import Preprocess
 from .sketches import read_photo, read_sketch
 
-Output = Literal["embedding", "code"]
-Modality = Literal["sketch", "photo"]
+Output = Literal["embedding", "code", "weights"]
+Modality = Literal["sketch", "photo", "trait"]
 
-#: File that fixes preprocessing; the manifest repeats it, and the two must agree.
+#: Files that fix preprocessing, by their key in the manifest, which repeats them; the two must agree. The second is there
+#: only in the export of a model that weighs the dimensions for each query.
 PREPROCESS_NAME = "preprocess.json"
+TRAIT_PREPROCESS_NAME = "trait_preprocess.json"
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -29,6 +31,9 @@ class RetrievalEncoders:
     The call signature is that of the torch model: :meth:`encode_sketch` and :meth:`encode_photo` take preprocessed
     batches. :meth:`encode_files` starts from files instead and preprocesses them by the code that training used.
 
+    A model that weighs the dimensions for each query (:class:`sketchfast.models.vtd.VTD`) has a third encoder, "trait":
+    :meth:`weights_of` reads the weights from a sketch.
+
     Attributes:
         folder: where the export lies.
         manifest: its manifest, already verified against the files.
@@ -36,6 +41,10 @@ class RetrievalEncoders:
         class_names: names of the classes the model was trained on.
         dim: length of an embedding.
         bits: length of a code in bits, or ``None`` for an export without codes.
+        distance: what ranks embeddings: "cosine" (similarity, higher is nearer), "euclidean" (squared) or "weighted" (squared,
+            the smallest over the samples of weights); lower is nearer in both.
+        trait_preprocess: as ``preprocess``, for the "trait" encoder; ``None`` where there is none.
+        samples: samples of weights for a sketch, 0 without a "trait" encoder.
     """
 
     def __init__(
@@ -43,10 +52,17 @@ class RetrievalEncoders:
     ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.preprocess = _read_preprocess(folder, manifest)
+        self.preprocess = _read_preprocess(folder, manifest, "preprocess", PREPROCESS_NAME)
+        traits = "trait" in manifest["encoders"]
+        self.trait_preprocess = (
+            _read_preprocess(folder, manifest, "trait_preprocess", TRAIT_PREPROCESS_NAME) if traits else None
+        )
+        self.samples: int = manifest["samples"] if traits else 0
         self.class_names: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         self.dim: int = manifest["dim"]
         self.bits: int | None = manifest["bits"]
+        # Exports from before the key was added rank by cosine similarity.
+        self.distance: str = manifest.get("distance", {}).get("embedding", "cosine")
         self._providers = list(providers)
         self._threads = threads
         self._sessions: dict[str, Any] = {}
@@ -70,6 +86,20 @@ class RetrievalEncoders:
         """Embeds preprocessed photos; arguments, result and errors as :meth:`encode_sketch`."""
         return self._encode("photo", batch, output)
 
+    def weights_of(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Weights of the dimensions, w = 1 + eta, for one sketch: float32 [samples, dim].
+
+        Args:
+            image: uint8 [H, W, 3], black ink on white, as ``read_sketch`` makes it.
+
+        Raises:
+            ValueError: an export without a "trait" encoder, or another shape.
+            TypeError: another dtype.
+        """
+        self._check_modality("trait")
+        assert self.trait_preprocess is not None
+        return self._encode("trait", self.trait_preprocess(image, sketch=True)[None], "weights")[0]
+
     def encode_files(
         self,
         paths: Iterable[str | Path],
@@ -82,7 +112,7 @@ class RetrievalEncoders:
 
         Args:
             paths: sketches (PNG, JPEG, SVG, QuickDraw ndjson) or photos.
-            modality: which encoder, and how the files are read.
+            modality: which encoder, and how the files are read; "trait" reads sketches, with ``output="weights"``.
             output: as :meth:`encode_sketch`.
             batch_size: images a call of the encoder.
 
@@ -90,16 +120,17 @@ class RetrievalEncoders:
             One row a path, in order.
         """
         self._check_modality(modality)
+        preprocess = self._preprocess_of(modality)
         rows: list[NDArray[Any]] = []
         pending: list[NDArray[np.float32]] = []
         for path in paths:
-            image = read_sketch(path).image if modality == "sketch" else read_photo(path)
-            pending.append(self.preprocess(image, sketch=modality == "sketch"))
+            image = read_photo(path) if modality == "photo" else read_sketch(path).image
+            pending.append(preprocess(image, sketch=modality != "photo"))
             if len(pending) == batch_size:
                 rows.append(self._encode(modality, np.stack(pending), output))
                 pending = []
         if pending or not rows:
-            size = self.preprocess.size
+            size = preprocess.size
             batch = np.stack(pending) if pending else np.zeros((0, 3, size, size), np.float32)
             rows.append(self._encode(modality, batch, output))
         return np.concatenate(rows)
@@ -115,10 +146,12 @@ class RetrievalEncoders:
     ) -> dict[str, NDArray[Any]]:
         """Several outputs of one pass through an encoder: {"embedding": [B, dim], "code": [B, bits/8]}.
 
+        The "trait" encoder has {"weights": [B, samples, dim]} of batches as :attr:`trait_preprocess` makes them.
+
         Arguments and errors as :meth:`encode_sketch`.
         """
         self._check_modality(modality)
-        size = self.preprocess.size
+        size = self._preprocess_of(modality).size
         batch = np.asarray(batch)
         if batch.ndim != 4 or batch.shape[1:] != (3, size, size) or batch.dtype != np.float32:
             raise ValueError(
@@ -133,6 +166,7 @@ class RetrievalEncoders:
             empty: dict[str, NDArray[Any]] = {
                 "embedding": np.zeros((0, self.dim), np.float32),
                 "code": np.zeros((0, (self.bits or 0) // 8), np.uint8),
+                "weights": np.zeros((0, self.samples, self.dim), np.float32),
             }
             return {output: empty[output] for output in outputs}
         # Chunks no larger than the largest batch that was verified: an export is only as good as what was checked.
@@ -143,6 +177,12 @@ class RetrievalEncoders:
             for start in range(0, len(batch), largest)
         ]
         return {output: np.concatenate([part[i] for part in parts]) for i, output in enumerate(outputs)}
+
+    def _preprocess_of(self, modality: Modality) -> Preprocess:
+        if modality == "trait":
+            assert self.trait_preprocess is not None
+            return self.trait_preprocess
+        return self.preprocess
 
     def _encode(self, modality: Modality, batch: NDArray[np.float32], output: str) -> NDArray[Any]:
         return self.encode(modality, batch, (output,))[output]
@@ -214,10 +254,10 @@ def load(
     return RetrievalEncoders(folder, manifest, [_PROVIDERS[device]], threads)
 
 
-def _read_preprocess(folder: Path, manifest: dict[str, Any]) -> Preprocess:
-    stored = json.loads((folder / PREPROCESS_NAME).read_text(encoding="utf-8"))
-    if stored != manifest["preprocess"]:
+def _read_preprocess(folder: Path, manifest: dict[str, Any], key: str, name: str) -> Preprocess:
+    stored = json.loads((folder / name).read_text(encoding="utf-8"))
+    if stored != manifest[key]:
         raise ManifestError(
-            f"{folder / PREPROCESS_NAME}: differs from the manifest; preprocessing drifted, export again"
+            f"{folder / name}: differs from the manifest; preprocessing drifted, export again"
         )
     return Preprocess.from_dict(stored)

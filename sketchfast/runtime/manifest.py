@@ -16,7 +16,8 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 
 
-#: What every manifest holds; "bits" is null in an export without codes.
+#: What every manifest holds; "bits" is null in an export without codes. A model that weighs the dimensions for each query
+#: has a third encoder, "trait", and _TRAIT_KEYS as well.
 _KEYS = {
     "kind": str,
     "encoders": dict,
@@ -26,6 +27,9 @@ _KEYS = {
     "dim": int,
     "bits": int | None,
 }
+#: What may rank embeddings; an export without the key ranks by cosine similarity.
+DISTANCES = ("cosine", "euclidean", "weighted")
+_TRAIT_KEYS = {"trait_preprocess": dict, "samples": int}
 
 
 class ManifestError(ValueError):
@@ -79,17 +83,27 @@ def read_manifest(folder: str | Path, *, verify: bool = True) -> dict[str, Any]:
         raise ManifestError(
             f"{path}: expected format_version {FORMAT_VERSION}, found {version!r}; export the model again with this version"
         )
-    wrong = [key for key, kind in _KEYS.items() if not isinstance(manifest.get(key), kind)]
+    encoders = manifest.get("encoders")
+    traits = isinstance(encoders, dict) and "trait" in encoders
+    keys = {**_KEYS, **(_TRAIT_KEYS if traits else {})}
+    wrong = [key for key, kind in keys.items() if not isinstance(manifest.get(key), kind)]
     if wrong:
         raise ManifestError(
             f"{path}: keys missing or of another type: {', '.join(wrong)}; export the model again"
         )
-    encoders = manifest["encoders"]
-    if set(encoders) != {"sketch", "photo"} or not all(
-        {"file", "outputs"} <= set(entry) for entry in encoders.values()
+    distance = manifest.get("distance", {}).get("embedding", "cosine")
+    if distance not in DISTANCES or (distance == "weighted") != traits:
+        with_traits = "with" if traits else "without"
+        raise ManifestError(
+            f"{path}: distance: expected one of {', '.join(DISTANCES)}, weighted exactly where there is a trait encoder, "
+            f"found {distance!r} {with_traits} one; export the model again with this version"
+        )
+    if set(manifest["encoders"]) - {"trait"} != {"sketch", "photo"} or not all(
+        {"file", "outputs"} <= set(entry) for entry in manifest["encoders"].values()
     ):
         raise ManifestError(
-            f"{path}: encoders: expected sketch and photo, each with file and outputs; export the model again"
+            f"{path}: encoders: expected sketch and photo, for some models trait, each with file and outputs; "
+            "export the model again"
         )
     if verify:
         verify_files(folder, manifest["files"])
