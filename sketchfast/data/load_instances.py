@@ -15,6 +15,7 @@ from sketchfast.data.image_set import FileImageSet
 from sketchfast.data.instances import InstanceSplit, PairedSet
 from sketchfast.data.layouts import FoundLayout, class_key, dataset_name, find_layout
 from sketchfast.data.load import scan_classes
+from sketchfast.data.qmul import load_qmul
 from sketchfast.data.sketchy_info import invalid_sketches, original_test_photos
 from sketchfast.data.unseen_classes import choose_unseen
 
@@ -31,9 +32,10 @@ def load_instances(
     word_vectors: str | os.PathLike[str] | None = None,
     gallery: str = "all",
     held_out_share: float | None = None,
+    group: str | None = None,
     **synthetic_options: Any,
 ) -> InstanceSplit:
-    """Sketches paired with the photo each was drawn from, of "sketchy", "folder" or "synthetic".
+    """Sketches paired with the photo each was drawn from, of "sketchy", "qmul", "folder" or "synthetic".
 
     root: the data set's folder (not for "synthetic"). A sketch belongs to the photo of its class whose name without extension
         is the sketch's, with or without `-<k>` after it.
@@ -45,6 +47,8 @@ def load_instances(
     gallery: "all" photos of a class are searched, or only "drawn" ones. It applies to unseen and held-out photos.
     held_out_share: share of each seen class's photos, drawn ones and others alike, that are not trained on. By default those of
         Sketchy's info/testset.txt, none where there is no such file.
+    group: of "qmul", the sub-categories to transfer between (`qmul_groups.GROUPS`); by default its published halves. Of the
+        options above "qmul" takes root and gallery; nothing in it depends on seed. See `qmul.load_qmul`.
     The rest are options of `synthetic.instances`; of those above it takes seed, unseen and gallery.
 
     Sketches that Sketchy's info/invalid-*.txt list are left out. `.notes` of the result say what applied.
@@ -53,7 +57,10 @@ def load_instances(
     """
     if gallery not in _GALLERIES:
         raise ValueError(f"gallery must be one of {', '.join(_GALLERIES)}, got {gallery!r}")
-    if dataset.strip().lower() == "synthetic":
+    kind = dataset.strip().lower()
+    if group is not None and kind != "qmul":
+        raise ValueError(f"group is an option of qmul, not of {dataset!r}, got {group!r}")
+    if kind == "synthetic":
         from sketchfast.data import synthetic
 
         for name, value in (
@@ -63,6 +70,17 @@ def load_instances(
                 raise ValueError(f"the synthetic world is made on the fly: it takes no {name}, got {value!r}")
         options = synthetic_options | ({} if unseen is None else {"unseen": unseen})
         found = synthetic.instances(seed=seed, **options)
+    elif kind == "qmul":
+        given = {
+            "split": split,
+            "unseen": unseen,
+            "word_vectors": word_vectors,
+            "held_out_share": held_out_share,
+        }
+        unused = [name for name, value in (given | synthetic_options).items() if value is not None]
+        if unused:
+            raise ValueError(f"qmul, whose halves are published, takes no {', '.join(unused)}")
+        found = load_qmul(_needed(root, kind), group)
     else:
         if synthetic_options:
             raise ValueError(
@@ -85,10 +103,9 @@ def _from_files(
     name = dataset_name(dataset)
     if name not in ("sketchy", "folder"):
         raise ValueError(
-            f"data set must be sketchy, folder or synthetic: {name} does not say which photo a sketch is of"
+            f"data set must be sketchy, qmul, folder or synthetic: {name} does not say which photo a sketch is of"
         )
-    if root is None:
-        raise ValueError(f"root must be the folder with {name} data, got None")
+    root = _needed(root, name)
     if held_out_share is not None and not 0 < held_out_share < 1:
         raise ValueError(f"held_out_share must lie between 0 and 1, got {held_out_share}")
     found = find_layout(name, root, split or ("zeroshot0" if name == "sketchy" else None))
@@ -124,6 +141,12 @@ def _from_files(
             "held_out_share": held_out_share,
         },
     )
+
+
+def _needed(root: str | os.PathLike[str] | None, dataset: str) -> str | os.PathLike[str]:
+    if root is None:
+        raise ValueError(f"root must be the folder with {dataset} data, got None")
+    return root
 
 
 def _files(found: FoundLayout, modality: str, names: list[str]) -> list[tuple[str, int]]:
