@@ -75,9 +75,8 @@ def column_entropy(logits: Tensor) -> Tensor:
     float32, or float64 for float64. Raises ValueError for other shapes.
     """
     log_p = _log_probabilities(logits)
-    log_p_c = log_p.logsumexp(dim=0) - math.log(
-        len(logits)
-    )  # the log of a mean that underflows would be -inf
+    # the logarithm of a mean that underflows would be -inf
+    log_p_c = log_p.logsumexp(dim=0) - math.log(len(logits))
     return -(log_p_c.exp() * log_p_c).sum()
 
 

@@ -31,7 +31,7 @@ def spread(model: nn.Module) -> nn.Module:
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.01, 0.2)  # the small variances of a network not trained
             nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.3)
+            nn.init.uniform_(module.bias, 0, 0.6)
     return model.double().eval()
 
 
@@ -166,23 +166,23 @@ def normalised(layer: nn.BatchNorm2d, x: Array) -> Array:
 @pytest.mark.parametrize(("size", "side"), [(32, 1), (64, 2)])
 def test_encoder_and_decoder_layer_by_layer(size: int, side: int, seed: int) -> None:
     torch.manual_seed(seed)
-    channels = (2, 3, 4, 5, 6)
+    channels = (2, 3, 4, 5, 12)
     encoder, decoder = (
         spread(part) for part in (SketchEncoder(channels, size), SketchDecoder(8, channels, size))
     )
     images, codes = sketches(seed, 1, size), torch.randn(1, 8, dtype=torch.float64)
     convolutions = [module for module in encoder.modules() if isinstance(module, nn.Conv2d)]
     shapes = [(m.out_channels, m.kernel_size[0], m.stride[0], m.bias is None) for m in convolutions]
-    assert shapes == [(c, 4, 2, True) for c in channels] + [(6, 1, 1, True)]
+    assert shapes == [(c, 4, 2, True) for c in channels] + [(12, 1, 1, True)]
     x = images[0, :1].numpy()
     for convolution, norm in zip(convolutions, norms(encoder), strict=True):
         x = normalised(norm, convolved(convolution, x))
-    assert x.shape == (6, side, side) and encoder.num_features == x.size and x.any()
+    assert x.shape == (12, side, side) and encoder.num_features == x.size and x.any()
     np.testing.assert_allclose(encoder(images)[0].detach().numpy(), x.reshape(-1), rtol=1e-8, atol=1e-10)
 
     first = next(module for module in decoder.modules() if isinstance(module, nn.Conv2d))
     upsampling = [module for module in decoder.modules() if isinstance(module, nn.ConvTranspose2d)]
-    assert [layer.out_channels for layer in upsampling] == [6, 5, 4, 3, 2, 1][1:] and len(norms(decoder)) == 5
+    assert [layer.out_channels for layer in upsampling] == [5, 4, 3, 2, 1] and len(norms(decoder)) == 5
     z = normalised(norms(decoder)[0], convolved(first, codes[0].numpy().reshape(8 // side**2, side, side)))
     for layer, norm in zip(upsampling[:-1], norms(decoder)[1:], strict=True):
         z = normalised(norm, spread_out(layer, z))
