@@ -587,6 +587,79 @@ def landmark_net() -> str:
     return "\n\n".join(parts)
 
 
+def _vtd_runs(kind: str, config: str) -> tuple[dict[str, Any], Rows] | None:
+    for result in results(f"vtd-{kind}"):
+        runs = sorted((run for run in result["runs"] if run["config"] == config), key=lambda run: run["seed"])
+        if runs:
+            return result, runs
+    return None
+
+
+def _vtd_origin(result: dict[str, Any], runs: Rows) -> str:
+    seeds = ", ".join(str(run["seed"]) for run in runs)
+    epochs = ", ".join(f"{name} {count}" for name, count in runs[0]["epochs"].items() if count)
+    return (
+        f"Seeds {seeds} of training, the same data; K = {runs[0]['descriptors']}; epochs: {epochs}. {runs[0]['processor']}, "
+        f"torch {result['versions']['torch']}, commit {_short(runs[0]['commit'])}, {result['date']}."
+    )
+
+
+def _vtd_accuracies(kind: str, config: str) -> str:
+    """Methods by Acc@k: the mean of the seeds, and each with its interval and its paired gain over hard transfer."""
+    if (found := _vtd_runs(kind, config)) is None:
+        return ""
+    result, runs = found
+    lines = []
+    for method in (row["method"] for row in runs[0]["rows"]):
+        rows = [row for run in runs for row in run["rows"] if row["method"] == method]
+        gains = [run["gains"][method].get("1") for run in runs if method in run["gains"]]
+        said = "; ".join(
+            "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * x for x in gain)) for gain in gains if gain
+        )
+        averages = [mean(100 * row["accuracy"][k] for row in rows) for k in ("1", "5", "10")]
+        each = "; ".join(map(_percent, rows))
+        lines.append((method, f"**{averages[0]:.1f}**", each, *(f"{x:.1f}" for x in averages[1:]), said))
+    floor = runs[0]["rows"][0]["chance"]
+    lines.append(("chance", *(f"{100 * floor[k]:.1f}" if k else "" for k in ("1", "", "5", "10", ""))))
+    head = (
+        "method",
+        "Acc@1, mean",
+        "each seed",
+        "Acc@5, mean",
+        "Acc@10, mean",
+        "Acc@1 less hard-transfer's, each seed",
+    )
+    note = (
+        f"Accuracies in %, {runs[0]['rows'][0]['count']:,} sketches of unseen categories; [95 % bootstrap interval over "
+        "sketches], of differences paired. "
+    )
+    table = markdown(head, lines)
+    return f"```\n{runs[0]['data']}\n```\n\n{table}\n\n{note}{_vtd_origin(result, runs)}"
+
+
+def _vtd_traits(kind: str, config: str) -> str:
+    """How sketches use the descriptors of each trait network."""
+    if (found := _vtd_runs(kind, config)) is None:
+        return ""
+    result, runs = found
+    lines = []
+    for name, of in dict.fromkeys((row["network"], row["of"]) for row in runs[0]["traits"]):
+        rows = [row for run in runs for row in run["traits"] if (row["network"], row["of"]) == (name, of)]
+        used = "; ".join(f"{row['share_used']:.1%}" for row in rows)
+        spread = "; ".join(f"{row['per_category_mean']:.1f} ± {row['per_category_std']:.1f}" for row in rows)
+        sketches = f"{of} ({rows[0]['sketches']:,})"
+        lines.append((name, rows[0]["descriptors"], sketches, used, spread))
+    head = (
+        "network",
+        "K",
+        "sketches",
+        "descriptors in use, each seed",
+        "a category uses, mean ± deviation over categories",
+    )
+    table = markdown(head, lines)
+    return f"```\n{runs[0]['data']}\n```\n\n{table}\n\n{_vtd_origin(result, runs)}"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "landmark_net": landmark_net,
     "parsing": parsing,
@@ -601,6 +674,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablation": ablation,
     "landmark-variants": landmark_variants,
     "landmark-real": landmark_real,
+    "vtd-methods": lambda: _vtd_accuracies("methods", "methods"),
+    "vtd-real": lambda: _vtd_accuracies("real", "sketchy-small"),
+    "vtd-traits": lambda: _vtd_traits("methods", "methods"),
+    "vtd-traits-real": lambda: _vtd_traits("real", "traits-real"),
 }
 
 

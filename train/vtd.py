@@ -149,8 +149,8 @@ METHODS = {
     "cvae-regress": Method(training="cvae"),
     "reptile": Method(training="reptile"),
     "crossgrad": Method(training="crossgrad"),
-    "vae": Method("vae"),
-    "vae-kmeans": Method("vae-kmeans"),
+    "vae": Method("sketch-vae"),
+    "vae-kmeans": Method("sketch-vae-kmeans"),
     "word-vector": Method("words"),
     "classify": Method("classifier"),
     "edge": Method("traits-edge"),
@@ -547,11 +547,11 @@ class Networks:
         if name == "words":
             assert vectors is not None
             return WordDescriber(list(vectors), torch.from_numpy(np.stack(list(vectors.values()))))
-        if name == "vae-kmeans":
+        if name == "sketch-vae-kmeans":
             K, seed = r.traits.descriptors, r.loop.seed
-            vae = self.describer("vae")
+            vae = self.describer("sketch-vae")
             return self.once(name, lambda: with_centroids(vae, self.sources.sketches, K, seed, r.memory))
-        make = {"vae": self.vae, "classifier": self.classifier}.get(name, lambda: self.traits(name))
+        make = {"sketch-vae": self.vae, "classifier": self.classifier}.get(name, lambda: self.traits(name))
         return self.once(name, make) if name else None
 
     def vae(self) -> SketchVAE:
@@ -559,9 +559,8 @@ class Networks:
         torch.manual_seed(stream_seed(r.loop.seed, 1))
         model = SketchVAE(SketchVAEConfig(t.dim, t.channels, t.size, t.ink_margin))
         how = self.in_stage_1(model, self.sources.sketches)
-        return self.train(
-            "vae", VAETask(model, kl_weight=c.vae_kl, title="vae", **how), r.trait_training.epochs
-        )
+        task = VAETask(model, kl_weight=c.vae_kl, title="sketch-vae", **how)
+        return self.train("sketch-vae", task, r.trait_training.epochs)
 
     def classifier(self) -> ClassifierFeatures:
         r, m, sketches = self.recipe, self.recipe.model, self.split.train.sketches
@@ -570,9 +569,8 @@ class Networks:
         config = ClassifierFeaturesConfig(*net, len(sketches.names), r.data.size, r.traits.ink_margin)
         model = ClassifierFeatures(config, sketches.names)
         how = self.in_stage_1(model, sketches)
-        return self.train(
-            "classifier", ClassifierTask(model, title="classifier", **how), r.trait_training.epochs
-        )
+        task = ClassifierTask(model, title="classifier", **how)
+        return self.train("classifier", task, r.trait_training.epochs)
 
     def in_stage_1(self, model: Any, sketches: ImageSet) -> dict[str, Any]:
         """How a network is trained that stands in the trait network's place."""
@@ -885,6 +883,9 @@ def small(methods: tuple[str, ...], data: Data, **changes: Any) -> Recipe:
         base=Base(epochs=12, lr=2e-3),
         model=VTDConfig("resnet10", "none", width=0.5),
         loss=Loss(negatives="all"),
+        competitors=Competitors(
+            ReptileConfig(inner_steps=10), cvae=CVAEConfig(latent=64, hidden=256, samples=50)
+        ),
         optimizer=Optimizer("adamw", 64, group=4, lr=1e-3, weight_decay=0.05, warmup=0.05, decay="cosine"),
         augmentation=Augmentation(
             scale=(0.8, 1.25),
