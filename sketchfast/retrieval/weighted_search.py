@@ -73,7 +73,8 @@ def weighted_topk(
 ) -> tuple[Tensor, Tensor]:
     """(distances float32 [Q, k], ids int64 [Q, k]) of the k nearest photos, ordered by (distance, id).
 
-    Arguments, precision and errors of `weighted_distances`; k from 1 to N. The whole [Q, N] is never held.
+    Arguments, precision and errors of `weighted_distances`; k from 1 to N. The whole [Q, N] is never held. Distances that differ
+    by float32 rounding alone may come in either order.
     """
     search = _Search(queries, gallery, weights, weights_of, max(1, block_bytes // 2))
     photos = len(search.gallery)
