@@ -88,7 +88,7 @@ def usage_sections(
         )  # fmt: skip
         each = part.usage.counts.sum(axis=1)
         numbers.append(
-            (f"used by a {what} category",
+            (f"used by each {what} category",
              f"{summary['per_category_mean']:.1f} ± {summary['per_category_std']:.1f}",
              f"different descriptors, mean and standard deviation over {int((each > 0).sum())} categories of "
              f"{int(np.median(each[each > 0]))} sketches (median)")
