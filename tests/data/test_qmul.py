@@ -73,8 +73,10 @@ def test_lists(world, kind: str, sketches: str, category: str) -> None:
     root = with_lists(world, kind, sketches)
     world.photo(root / f"{kind}_photo/nobody.png")
     world.sketch(root / f"{sketches}/nobody_1.png")
+    (root / f"{sketches}/finbo_1.svg").write_text("the .png beside it counts")
     split = load_instances("QMUL", root, seed=3)
     assert_published(split, category)
+    assert all(item.endswith(".png") for item in split.test.sketches.ids)
     assert split.name == f"qmul/{category}, instances" and split.held_out is None
     assert "1 photo files in no list left out" in split.notes
     assert "1 sketch files in no list left out" in split.notes
@@ -111,6 +113,7 @@ def test_lists_and_files_that_do_not_fit(world) -> None:
 def test_strokes(world, seed: int) -> None:
     content = with_strokes(world, seed, "ChairV2")
     world.photo(world.root / "photo/nobody.png")
+    (world.root / "ChairV2_photo").mkdir()  # where there are strokes, they count
     split = load_instances("qmul", world.root)
     assert_published(split, "chair")
     assert any("1 photos left out: nobody drew them" in note for note in split.notes)
@@ -123,6 +126,9 @@ def test_strokes(world, seed: int) -> None:
             assert found.dtype == np.float32
             np.testing.assert_array_equal(found, stroke)
         np.testing.assert_array_equal(sketches.load(i), draw(expected))
+    (world.root / "ChairV2_photo").rmdir()
+    (world.root / "photo").rename(world.root / "ChairV2_photo")
+    assert_published(load_instances("qmul", world.root), "chair")
     small = sketches.resized(32, progress=False)
     np.testing.assert_array_equal(sketches.subset([2, 0]).resized(32, progress=False), small[[2, 0]])
 
