@@ -178,7 +178,11 @@ class InstanceSplit:
     def summary(self) -> str:
         """Counts and notes, one line each."""
         titles = {"train": "training", "held_out": "held out", "test": "unseen"}
-        lines = [f"{self.name}: {len(self.seen_names)} seen and {len(self.unseen_names)} unseen classes"]
+        told = f"{len(self.seen_names)} seen and {len(self.unseen_names)} unseen classes"
+        if self.shared_classes:
+            titles["test"] = "test"
+            told = f"{', '.join(self.seen_names)}, other photos of the same classes to test on"
+        lines = [f"{self.name}: {told}"]
         for part, pairs in self.parts().items():
             counts = np.bincount(pairs.photos.labels, minlength=len(pairs.names))
             each = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"

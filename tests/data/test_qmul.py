@@ -78,6 +78,7 @@ def test_lists(world, kind: str, sketches: str, category: str) -> None:
     assert_published(split, category)
     assert all(item.endswith(".png") for item in split.test.sketches.ids)
     assert split.name == f"qmul/{category}, instances" and split.held_out is None
+    assert "unseen" not in split.summary()
     assert "1 photo files in no list left out" in split.notes
     assert "1 sketch files in no list left out" in split.notes
     assert load_instances("qmul", root.parent).train.photos.ids == split.train.photos.ids
