@@ -107,6 +107,33 @@ def retrieval() -> str:
     return "\n\n".join(parts)
 
 
+def weighted_search() -> str:
+    kinds = {"own": "its own for each query", "shared": "those of {descriptors} descriptors"}
+    parts = []
+    for result in results("weighted_search"):
+        head = ("weights", "seconds", "Gflop/s", "naive seconds", "naive / ours", "cdist / ours")
+        head += ("differences / ours", "largest relative error", "MB above inputs and result")
+        parts.append(
+            markdown(
+                head,
+                (
+                    (
+                        kinds[row["weights"]].format(**result),
+                        *(row[key] for key in ("seconds", "gflop_per_s", "naive_seconds")),
+                        *(f"**{row[f'times_{peer}']:.1f}x**" for peer in ("naive", "cdist", "differences")),
+                        *(row[key] for key in ("largest_relative_error", "peak_mb_above")),
+                    )
+                    for row in result["rows"]
+                ),
+            )
+            + f"\n\n{result['queries']:,} queries of {result['samples']} samples, {result['photos']:,} photos, "
+            f"{result['dimensions']:,} dimensions; float32, {result['threads']} threads, blocks of {result['block_mb']} MB. "
+            f"Peers timed on {', '.join(f'{n} queries ({name})' for name, n in result['peer_queries'].items())}. "
+            f"Load of the machine: {result['load_average'][0]}. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
 def skeletonize() -> str:
     def ratios(row: dict[str, Any], bold: str) -> Iterable[str]:
         return (f"**{x:.0f}x**" if name == bold else f"{x:.0f}x" for name, x in row["times"].items())
@@ -670,6 +697,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "skeletonize": skeletonize,
     "contour_points": contour_points,
     "retrieval": retrieval,
+    "weighted_search": weighted_search,
     "sharing": sharing,
     "ablation": ablation,
     "landmark-variants": landmark_variants,

@@ -187,11 +187,19 @@ def test_bad_input_is_named():
 
 
 MEMORY = """
-import resource, sys, torch
+import sys, torch
 from sketchfast.retrieval.weighted_search import weighted_distances, weighted_topk
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident(field):
+    for line in open("/proc/self/status"):
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+
+def taken(call, **arguments):
+    open("/proc/self/clear_refs", "w").write("5")  # start the peak anew
+    before = resident("VmRSS")
+    found = call(queries, gallery, weights, block_bytes=limit, **arguments)
+    return resident("VmHWM") - before - (found.nbytes if call is weighted_distances else 0)
 
 torch.set_num_threads(1)
 limit = int(sys.argv[1])
@@ -199,11 +207,7 @@ queries, gallery, weights = torch.rand(60, 256), torch.rand(6_000, 256), torch.r
 queries[:30] = gallery[:1] = 3 * queries[:1]  # near each other and far from the rest: terms cancel
 gallery[:3000] = gallery[:1] + 1e-3 * gallery[:3000]
 weighted_topk(queries, gallery[:300], weights, k=10, block_bytes=limit // 8)  # what a first call loads
-before = peak()
-weighted_topk(queries, gallery, weights, k=10, block_bytes=limit)
-after_topk = peak()
-weighted_distances(queries, gallery, weights, block_bytes=limit)
-print(after_topk - before, peak() - before - 4 * 60 * 6_000)
+print(taken(weighted_topk, k=10), taken(weighted_distances))
 """
 
 
