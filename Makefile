@@ -10,7 +10,8 @@
 #   make wheel       dist/*.whl
 #   make clean       remove what was built in the checkout
 #
-# Settings: PYTHON (default python3), SKETCHFAST_CUDA=auto|0|1, TORCH_CUDA_ARCH_LIST, MAX_JOBS, PYTEST (more arguments).
+# Settings: PYTHON (default python3), SKETCHFAST_CUDA=auto|0|1, TORCH_CUDA_ARCH_LIST, MAX_JOBS (compilers, and workers of the
+# tests), PYTEST (more arguments).
 
 PYTHON ?= python3
 MAX_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -52,7 +53,8 @@ test:
 	$(STRICT) $(BUILD)
 	python -m sketchfast info
 	$(LINT)
-	python -m pytest $(PYTEST)
+	# A file's tests stay together, as its fixtures are made once. One thread each: two that share a core wait for each other.
+	OMP_NUM_THREADS=1 python -m pytest -n $(MAX_JOBS) --dist loadfile $(PYTEST)
 
 lint:
 	$(ENTER)

@@ -40,6 +40,7 @@ from sketchfast.data.instance_batches import InstanceBatches, augment_instances
 from sketchfast.data.instances import InstanceSplit, PairedSet
 from sketchfast.data.load_instances import load_instances
 from sketchfast.data.pixels import Pixels, normalize
+from sketchfast.data.qmul_groups import GROUPS
 from sketchfast.metrics.instance_retrieval import (
     InstanceScores,
     evaluate_instances,
@@ -101,9 +102,10 @@ Decisions (D), where the paper is silent:
           cropped to their ink, which fills 90 % of the square, and centred.
   eq. 6   natural logarithms, over the global batch of --trait-training.batch sketches. "Its maximum 1" holds for base K.
   warm-up lambda_KL, lambda_row and lambda_col rise from epoch to epoch, linearly over the epochs of stage 1.
-  revival after each epoch but the last: the n descriptors that no training sketch has become the n most used ones, times
+  revival after each epoch the n descriptors that no training sketch has become the n most used ones, times
           (1 + 0.05 N(0,1)); the copies' rows of W_p are copied with the same noise, so that they compete at once. The paper
-          changes D alone. With hard assignment as well as soft. What is logged as used is counted before it.
+          changes D alone. With hard assignment as well as soft. What is logged as used is counted before it. After the last
+          epoch it is repeated until all are in use (20 times at most), which `used_after_revival` counts.
   phi     in stage 2 and at test the row of D with the highest logit, whichever way it was trained; the describer is frozen,
           and a mirrored training sketch has the descriptor of its mirror image.
   F       divided by its length (--model.no-unit-features: as it is), distances squared. p- is another photo of the
@@ -126,7 +128,6 @@ Decisions (D), where the paper is silent:
 """
 
 DATA_SETS = ("synthetic", "sketchy", "qmul", "folder")
-GROUPS = ("sandal", "toe-shape", "shoe-height", "heel-shape", "topline")  # of table 2
 MAY_CHANGE = ("data.root", "data.memory_gib", "evaluation", "methods", "seeds")  # when a run is resumed
 # synthetic: field of Data -> option of load_instances
 SIZES = {
@@ -162,6 +163,7 @@ STAGE_1 = {
     "traits": "",
     "traits-without-revival": "-without-revival",
 }  # among methods, stage 1 alone -> end of its folder
+LAST_REVIVALS = 20  # rounds of copying at most, after the last epoch
 BASELINE = "hard-transfer"  # what the others are compared with
 
 
@@ -331,28 +333,37 @@ class TraitTask(Task):
 
     def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
         """Which descriptors the training sketches have; those that none has are revived, in the same checkpoint."""
-        how, K, memory = self.recipe.trait_training, self.model.config.descriptors, self.recipe.memory
-        own, shown = self.sketches, np.linspace(0, len(self.sketches) - 1, min(1000, len(self.sketches)))
-        if fabric.world_size > 1:
-            own = own.subset(np.arange(fabric.global_rank, len(own), fabric.world_size))
+        how, last = self.recipe.trait_training, epoch + 1 == self.recipe.trait_training.epochs
+        shown = np.linspace(0, len(self.sketches) - 1, min(1000, len(self.sketches)))
         self.shown = self.shown or self.sketches.subset(np.unique(shown.astype(np.int64)))
         with fabric.autocast():
-            counts = DescribedSketches.of(self.model, own, memory).usage.counts
-            error = drawn_again(self.model, self.shown, memory)
-        everywhere = fabric.all_reduce(torch.from_numpy(counts).to(fabric.device), reduce_op="sum").cpu()
-        usage = TraitUsage(everywhere.numpy(), tuple(own.names)).to_dict()
-        revived = 0
-        if how.revive and epoch + 1 < how.epochs:
-            random = torch.Generator().manual_seed(stream_seed(self.recipe.loop.seed, 2, epoch))
-            noise = torch.randn(K, self.model.config.dim, generator=random)
-            revived = self.model.revive(everywhere.sum(dim=0), noise, how.beta)
-        per_category = usage["per_category_mean"]
+            usage = before = self.usage(fabric)
+            error = drawn_again(self.model, self.shown, self.recipe.memory)
+            # After the last epoch no training follows that could spread the sketches: copies until all are in use.
+            for turn in range((LAST_REVIVALS if last else 1) if how.revive else 0):
+                random = torch.Generator().manual_seed(stream_seed(self.recipe.loop.seed, 2, epoch, turn))
+                noise = torch.randn(self.model.dictionary.shape, generator=random)
+                if (
+                    not self.model.revive(torch.from_numpy(usage.counts.sum(axis=0)), noise, how.beta)
+                    or not last
+                ):
+                    break
+                usage = self.usage(fabric)
         return {
             self.monitor: error,
-            "used": usage["share_used"],
-            "revived": float(revived),
-            "per_category": per_category,
+            "used": before.share_used,
+            "used_after_revival": usage.share_used if last else math.nan,
+            "per_category": float(before.per_category.mean()),
         }
+
+    def usage(self, fabric: Any) -> TraitUsage:
+        """Of all training sketches, over all processes."""
+        own = self.sketches
+        if fabric.world_size > 1:
+            own = own.subset(np.arange(fabric.global_rank, len(own), fabric.world_size))
+        counts = torch.from_numpy(DescribedSketches.of(self.model, own, self.recipe.memory).usage.counts)
+        everywhere = fabric.all_reduce(counts.to(fabric.device), reduce_op="sum").cpu()
+        return TraitUsage(everywhere.numpy(), tuple(own.names))
 
 
 @torch.no_grad()
@@ -663,6 +674,10 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"--{name}: expected one or more, each once; found {values}")
     if min(recipe.seeds) < 0 or recipe.loop.seed != LoopConfig.seed:
         raise ValueError("--seeds are those of training, 0 or more; --loop.seed is set from them")
+    if data.dataset == "qmul" and (data.word_vectors or data.unseen or data.held_out_share is not None):
+        raise ValueError(
+            "--data.word-vectors, .unseen and .held-out-share are not for data set qmul, whose --data.group says what is unseen"
+        )
     if data.dataset == "synthetic" and (data.root or data.word_vectors or data.held_out_share):
         raise ValueError(
             "--data.root, --data.word-vectors and --data.held-out-share belong to a data set, but --data.dataset is "
@@ -720,10 +735,6 @@ def check(recipe: Recipe) -> None:
 
 
 def load_split(data: Data) -> InstanceSplit:
-    if data.dataset == "qmul":
-        raise ValueError(
-            "data set qmul: sketchfast cannot read QMUL-Shoe-V2 yet, so table 2 cannot be trained"
-        )
     options: dict[str, Any] = {"gallery": data.gallery, "seed": data.seed}
     if data.dataset == "synthetic":
         options |= {option: getattr(data, name) for name, option in SIZES.items()}
@@ -878,11 +889,17 @@ def small(methods: tuple[str, ...], data: Data, **changes: Any) -> Recipe:
         data=replace(data, size=64),
         traits=TraitConfig(descriptors=50, dim=128, channels=(16, 32, 64, 128, 128)),
         trait_training=TraitTraining(
-            epochs=30, batch=96, lr=1e-3, augmentation=SketchAugmentation(rotation=5.0, scale=(0.9, 1.1))
+            epochs=30,
+            batch=96,
+            lr=1e-3,
+            kl=(0.0, 100.0),
+            row=(10.0, 100.0),
+            col=(50.0, 500.0),
+            augmentation=SketchAugmentation(rotation=5.0, scale=(0.9, 1.1)),
         ),
         base=Base(epochs=12, lr=2e-3),
         model=VTDConfig("resnet10", "none", width=0.5),
-        loss=Loss(negatives="all"),
+        loss=Loss(margin=0.3, negatives="all"),
         competitors=Competitors(
             ReptileConfig(inner_steps=10), cvae=CVAEConfig(latent=64, hidden=256, samples=50)
         ),

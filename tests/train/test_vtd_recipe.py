@@ -492,7 +492,9 @@ def test_bad_data_is_named(tmp_path: Path, sketchy: Path) -> None:
             run("sketchy-small", tmp_path / "run", root)
     with pytest.raises(ValueError, match="needs vectors of the categories' names"):
         run("table1-word-vector", tmp_path / "run", sketchy)
-    with pytest.raises(ValueError, match="QMUL"):
-        run("table2-sandal-hard-transfer", tmp_path / "run", sketchy)
+    with pytest.raises(ValueError, match="not for data set qmul"):
+        run("table2-sandal-hard-transfer", tmp_path / "run", sketchy, data__unseen=("dog",))
+    with pytest.raises(FileNotFoundError, match="holds no QMUL Shoe-V2"):
+        run("table2-sandal-hard-transfer", tmp_path / "run", sketchy, data__unseen=())
     with pytest.raises(ValueError, match="batch_size is 400"):
         run("sketchy-small", tmp_path / "run", sketchy, optimizer__batch=400)
