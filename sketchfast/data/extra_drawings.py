@@ -15,19 +15,24 @@ from sketchfast.data.joined_set import JoinedSet
 
 
 def with_drawings(
-    sketches: ImageSet, folder: str | os.PathLike[str], unseen: Sequence[str], limit: int | None = None
+    sketches: ImageSet,
+    folder: str | os.PathLike[str],
+    unseen: Sequence[str],
+    limit: int | None = None,
+    canvas: int = 256,
 ) -> JoinedSet:
     """The sketches, then the drawings of a folder's <class>.ndjson files but those of unseen categories, under whatever name.
 
     Categories that both have become one; class names of the drawings that the sketches lack come after theirs. limit: the first
-    drawings of each file, all when None. FileNotFoundError without such files, ValueError when nothing is left.
+    drawings of each file, all when None. canvas: side at which they are drawn, pixels; drawn larger than they are used, their
+    thin lines fade when they are shrunk. FileNotFoundError without such files, ValueError when nothing is left.
     """
     files = drawing_files(folder)
     dropped = matched_names(list(files), unseen)
     kept = {name: path for name, path in files.items() if name not in dropped}
     if not kept:
         raise ValueError(f"{folder}: every class of its drawings is an unseen category: {', '.join(files)}")
-    drawings = DrawingSet(kept, limit)
+    drawings = DrawingSet(kept, limit, canvas)
     known = matched_names(drawings.names, sketches.names)
     names = sketches.names + [name for name in drawings.names if name not in known]
     label_of = np.array([names.index(known.get(name, name)) for name in drawings.names], np.int64)
