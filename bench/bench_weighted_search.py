@@ -147,6 +147,7 @@ def results() -> Iterator[list[dict[str, Any]]]:
     )
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", ["own", "shared"])
 def test_weighted_search(kind: str, benchmark: Any, results: list[dict[str, Any]]) -> None:
     queries, gallery, weights, of = inputs(kind)
