@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,11 @@ class ParityReport:
         )
 
 
+@cache
 def golden_images(encoder: str, size: int = 256) -> list[NDArray[np.uint8]]:
     """Images to compare an encoder on, uint8 [size, size, 3]: the synthetic world's, plus blank, one dot and a full canvas.
 
-    Photos for "photo", sketches for the others; as many of both.
+    Photos for "photo", sketches for the others; as many of both. The list is shared: it is not to be changed.
     """
     from ..data import synthetic
 
