@@ -12,10 +12,13 @@ A the backbone's last feature map:
 
 The weights multiply each dimension by a number, so the map of a fixed dimension is the same under every descriptor but for a
 factor; what a descriptor changes is which dimension counts most. So the dimension is chosen anew under each descriptor (D).
+Where all weights are close to 1, as with eta of length 1 over many dimensions, even that can be the same under most; the note
+of the section counts how often.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
     from sketchfast.models.vtd import VTD
 
 # Grey levels of a photo under its map: light, or the colours of the map would drown in its shadows.
-_DARKEST = 120
+_DARKEST = 100
+_PIXELS = 240  # of the images under the maps
 
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Of a sketch and its photo under one descriptor. dimension: d. share: of its term in the sum of all positive terms.
+    """Of a sketch and its photo under one descriptor. dimension: d. share: of its term in the sum of all positive terms
+    w^2 F F.
 
     sketch, photo: float32 [h, w], the places of the last feature map, 0..1, 1 where the map is largest.
     """
@@ -64,9 +69,10 @@ def attention_maps(model: VTD, sketch: Tensor, photo: Tensor, descriptors: Tenso
         weights = model.weights(descriptors)
     maps.requires_grad_()
     features = model.features_of_map(maps)
+    of_sketch, of_photo = features.detach()
     found = []
     for samples in weights:
-        sample, dimension, share = matched_dimension(features[0].detach(), features[1].detach(), samples)
+        sample, dimension, share = matched_dimension(of_sketch, of_photo, samples)
         psi = features[:, dimension] * samples[sample, dimension]
         (gradient,) = torch.autograd.grad(psi.abs().sum(), maps, retain_graph=True)
         cam = (gradient.mean(dim=(2, 3), keepdim=True) * maps.detach()).sum(dim=1).relu()
@@ -111,6 +117,7 @@ def attention_rows(
     if len(names) != len(descriptors):
         raise ValueError(f"names must be one a descriptor, got {len(names)} for {len(descriptors)}")
     device = next(model.parameters()).device
+    larger = dataclasses.replace(model.preprocess, size=_PIXELS)
     shown, same, others = [], 0, 0
     for row, column in zip(map(int, rows), map(int, own)):
         p = int(pairs.photo_of[row])
@@ -125,7 +132,7 @@ def attention_rows(
             others += len(found) - 1
         framed = [column] if column >= 0 else []
         ink, light = (
-            _grey(model.preprocess.resize_image(image, sketch=drawn))
+            _grey(larger.resize_image(image, sketch=drawn))
             for image, drawn in ((sketch, True), (photo, False))
         )
         light = np.rint(_DARKEST + light * ((255 - _DARKEST) / 255)).astype(np.uint8)

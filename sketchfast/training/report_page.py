@@ -93,6 +93,8 @@ ul.swatches.across { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 1
 .card .chart svg { width: 100%; height: auto; display: block; }
 .card .legend { padding-left: 0; }
 .card .strips { flex: 1 1 420px; display: flex; flex-wrap: wrap; gap: 10px 22px; align-content: flex-start; }
+.card .note { font-size: 13px; margin-bottom: 8px; }
+.strips .line { flex-basis: 100%; height: 0; }
 .strips figure { margin: 0; max-width: 224px; }
 .strips figure div { display: flex; gap: 4px; }
 .strips img { display: block; width: 72px; aspect-ratio: 1; object-fit: contain; background: #fff;
@@ -192,6 +194,7 @@ details[open] summary { margin-bottom: 10px; }
 {{ legend(card.chart) }}
 </div><div class="strips">
 {% for strip in card.strips %}
+{% if strip.group is none and not loop.first %}<span class="line"></span>{% endif %}
 <figure><div>{% for image in strip.images %}<img src="{{ png(image) }}" alt="{{ strip.caption }}">{% endfor %}</div>
 <figcaption>{% if strip.group is not none %}<i style="background:var(--line-{{ strip.group }})"></i>{% endif %}
 {{ strip.caption }}</figcaption></figure>

@@ -188,7 +188,7 @@ class PictureRowsSection:
 class Strip:
     """A few pictures, uint8 [H, W, 3], side by side under one caption.
 
-    group: index of the colour that the caption is marked with, as in the chart beside it; None: unmarked."""
+    group: index of the colour that the caption is marked with, as in the chart beside it; None: unmarked, on a new line."""
 
     caption: str
     images: Sequence[np.ndarray]

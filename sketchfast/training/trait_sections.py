@@ -187,9 +187,8 @@ def attention_section(
     order = np.argsort(own, kind="stable")  # sketches of one descriptor below one another
     dictionary = model.describer.dictionary[torch.tensor(chosen, dtype=torch.long)]
     names = [f"descriptor {i}" for i in chosen]
-    return attention_rows(
-        model, pairs, np.array(rows, int)[order], np.array(own, int)[order], dictionary, names
-    )
+    shown, columns = np.array(rows, int)[order], np.array(own, int)[order]
+    return attention_rows(model, pairs, shown, columns, dictionary, names)
 
 
 def _histogram_of_use(parts: Mapping[str, DescribedSketches], descriptors: int) -> Chart:
