@@ -12,6 +12,10 @@ from sketchfast.data.cross_set import matched_names
 from sketchfast.data.drawing_set import DrawingSet, drawing_files
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.joined_set import JoinedSet
+from sketchfast.data.layouts import class_key
+
+# Classes of QuickDraw that show what an unseen category is a kind of, or the reverse, under a name that is no other spelling.
+_KINDS = {"seagull": ("bird",), "songbird": ("bird",), "tree": ("palm tree",), "cabin": ("house",)}
 
 
 def with_drawings(
@@ -28,7 +32,9 @@ def with_drawings(
     thin lines fade when they are shrunk. FileNotFoundError without such files, ValueError when nothing is left.
     """
     files = drawing_files(folder)
-    dropped = matched_names(list(files), unseen)
+    # One unseen name at a time: of two that mean the same class, each must find it.
+    barred = [other for name in unseen for other in (name, *_KINDS.get(class_key(name), ()))]
+    dropped = {name for other in barred for name in matched_names(list(files), [other])}
     kept = {name: path for name, path in files.items() if name not in dropped}
     if not kept:
         raise ValueError(f"{folder}: every class of its drawings is an unseen category: {', '.join(files)}")
