@@ -70,11 +70,3 @@ def preprocess_of(model: Any, encoder: str) -> Preprocess:
     """How images are prepared for one encoder of a model."""
     found: Preprocess = model.describer.preprocess if encoder == "trait" else model.preprocess
     return found
-
-
-def distance_of(model: Any) -> str:
-    """What ranks embeddings: the distance that the model was trained with."""
-    if getattr(model, "test_noise", None) is not None:
-        return "weighted"
-    unit_length = getattr(getattr(model, "config", None), "unit_features", True)
-    return "cosine" if unit_length else "euclidean"

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from .. import __version__, atomic
+from ..retrieval.answers import distance_of
 from ..runtime import manifest as manifests
 from ..runtime.load import PREPROCESS_NAME, TRAIT_PREPROCESS_NAME, Modality, RetrievalEncoders
-from .encoder_graph import EncoderGraph, distance_of, encoders_of, preprocess_of
+from .encoder_graph import EncoderGraph, encoders_of, preprocess_of
 from .parity import FP32_ATOL, ExportParityError, ParityReport, compare, golden_batch, golden_images
 
 

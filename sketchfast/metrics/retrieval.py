@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sketchfast.matmul_precision import full_float32
 from sketchfast.metrics import ranking
 from sketchfast.metrics.bootstrap import bootstrap_interval
 from sketchfast.metrics.protocols import (
@@ -32,7 +33,6 @@ from sketchfast.metrics.protocols import (
 from sketchfast.metrics.similarity import (
     BLOCK_BYTES,
     METRICS,
-    full_float32,
     hamming_op,
     prepared,
     row_blocks,

@@ -6,12 +6,13 @@ from the native operators. Higher scores are better everywhere.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+
+from sketchfast.matmul_precision import full_float32
 
 METRICS = ("cosine", "euclidean", "hamming")
 BLOCK_BYTES = 64 << 20
@@ -144,14 +145,3 @@ def hamming_op(name: str) -> Callable[..., Any]:
     import sketchfast.ops
 
     return getattr(sketchfast.ops, name)
-
-
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Matrix products in float32 proper, whatever the process has set for training."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

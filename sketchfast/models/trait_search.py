@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sketchfast.export.encoder_graph import distance_of
 from sketchfast.models.vtd import VTD, WordDescriber
-from sketchfast.retrieval.answers import Answer, as_searched, hits_of, rank_photos, unit_of
+from sketchfast.retrieval.answers import Answer, as_searched, distance_of, hits_of, rank_photos, unit_of
 from sketchfast.retrieval.gallery_photos import encode_photos, files_of
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.runtime.sketch_or_photo import read_query

@@ -62,6 +62,14 @@ def unit_of(distance: str, by: str = "embedding") -> Unit:
     return _UNITS["hamming" if by == "code" else distance]
 
 
+def distance_of(model: Any) -> str:
+    """What ranks a retrieval model's embeddings, "cosine", "euclidean" or "weighted": what it was trained with."""
+    if getattr(model, "test_noise", None) is not None:
+        return "weighted"
+    unit_length = getattr(getattr(model, "config", None), "unit_features", True)
+    return "cosine" if unit_length else "euclidean"
+
+
 def rank_photos(
     query: NDArray[np.float32],
     photos: NDArray[np.float32],

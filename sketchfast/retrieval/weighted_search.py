@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sketchfast.metrics.similarity import full_float32
+from sketchfast.matmul_precision import full_float32
 
 BLOCK_BYTES = 64 << 20
 RECOMPUTED_BELOW = 1 / 8  # of A, see above

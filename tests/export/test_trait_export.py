@@ -14,9 +14,10 @@ from torch import nn
 
 import sketchfast
 from sketchfast.data import synthetic
-from sketchfast.export.encoder_graph import distance_of, encoders_of
+from sketchfast.export.encoder_graph import encoders_of
 from sketchfast.models import VTD, TraitConfig, TraitNetwork, TraitSearch, VTDConfig, WordDescriber
 from sketchfast.models.backbones import Backbone
+from sketchfast.retrieval.answers import distance_of
 from sketchfast.retrieval.index import GalleryIndex, build_index
 from sketchfast.retrieval.result_picture import write_result_picture
 from sketchfast.runtime.manifest import ManifestError
