@@ -17,10 +17,11 @@ from torch import Tensor
 
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.pixels import Pixels, normalize
-from sketchfast.models import load_run
+from sketchfast.models import find_checkpoint, load_run
 from sketchfast.models.sketch_vae import SketchVAE
 from sketchfast.models.traits import TraitConfig, TraitNetwork
 from sketchfast.models.vtd import VTD, WordDescriber
+from sketchfast.training.checkpoint import read_metadata
 
 
 @torch.no_grad()
@@ -62,15 +63,21 @@ def with_centroids(
     return clustered.eval()
 
 
-def read_trait_network(run: str | os.PathLike[str], config: TraitConfig) -> TraitNetwork:
-    """The trait network of a run of train/vtd.py: its own (traits-soft), or that of its retrieval network.
+def read_trait_network(
+    run: str | os.PathLike[str], config: TraitConfig, name: str | None = None
+) -> TraitNetwork:
+    """The trait network of a run of train/vtd.py: one of those it holds, or that of its retrieval network.
 
-    config: what it must be; only how sketches are assigned in training may differ. Raises FileNotFoundError for a folder that
-    holds no model, ValueError for one without a trait network, and for a dictionary of another K or another network.
+    config: what it must be; only how sketches are assigned in training may differ. name: which it must be, such as
+    "traits-hard": RUN/<name>, else the run's own network when it is of that kind; None: traits-soft where there is one, else the
+    run's own, of any kind. Raises FileNotFoundError for a folder that holds no model, ValueError for one without a trait
+    network or with others than `name` alone, and for a dictionary of another K or another network.
     """
     root = Path(run)
-    found = load_run(root / "traits-soft" if (root / "traits-soft").is_dir() else root)
-    found = found.describer if isinstance(found, VTD) else found
+    if name is None:
+        found = _own_network(root / "traits-soft" if (root / "traits-soft").is_dir() else root)
+    else:
+        found = _network_named(root, name)
     if not isinstance(found, TraitNetwork):
         raise ValueError(f"{root}: expected a run with a trait network, found {type(found).__name__}")
     if found.config.descriptors != config.descriptors:
@@ -81,4 +88,35 @@ def read_trait_network(run: str | os.PathLike[str], config: TraitConfig) -> Trai
     same = dataclasses.replace(found.config, assignment=how[0], tau=how[1], backward=how[2])
     if same != config:
         raise ValueError(f"{root}: its trait network is {found.config}, expected {config}")
+    return found
+
+
+def _own_network(folder: Path) -> Any:
+    found = load_run(folder)
+    return found.describer if isinstance(found, VTD) else found
+
+
+def _network_named(root: Path, name: str) -> Any:
+    if (root / name / "model").is_dir():
+        return load_run(root / name / "model")
+    there = sorted([*root.glob("traits-*/model"), *root.glob("seed-*/traits-*/model")])
+    kinds = [str(model.parent.relative_to(root)) for model in there]
+    try:
+        found = _own_network(root)
+    except FileNotFoundError:
+        if not kinds:
+            raise
+        found = None
+    if isinstance(found, TraitNetwork):
+        # Traits of edge maps are assigned softly too: only the names of method and folder tell them from those of sketches.
+        method = read_metadata(find_checkpoint(root)).get("task")
+        edges = "edge" in (method, root.name.removeprefix("traits-"))
+        kind = f"traits-{'edge' if edges else found.config.assignment}"
+        if name.split("-")[:2] == kind.split("-"):
+            return found
+        kinds = [kind, *kinds]
+    if kinds:
+        raise ValueError(
+            f"{root}: expected a trait network {name!r}, found only {', '.join(dict.fromkeys(kinds))}"
+        )
     return found
