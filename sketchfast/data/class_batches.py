@@ -68,8 +68,9 @@ class SketchAugmentation:
 class ClassBatches:
     """Every sketch once an epoch (``repeats`` times), in a new random order.
 
-    ``batch_size`` counts the sketches of the global batch, over all processes: the result of training does not depend on
-    how many there are. The rest of an epoch that fills no batch is dropped. memory: bytes of decoded sketches to keep.
+    ``batch_size`` counts the sketches of the global batch, over all processes. Batches do not depend on how many processes
+    there are; training does where batch normalisation takes its statistics from each process's part of a batch. The rest of
+    an epoch that fills no batch is dropped. memory: bytes of decoded sketches to keep.
     Raises ValueError naming the argument: photos, a batch of fewer than two, fewer sketches than one batch.
     """
 

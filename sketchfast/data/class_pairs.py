@@ -22,8 +22,9 @@ __all__ = ["NUM_UNIFORMS", "Augmentation", "ClassPairs", "augment_pairs"]
 class ClassPairs:
     """Every photo once an epoch (``repeats`` times), each with a random sketch of its class, as the released code.
 
-    ``batch_size`` counts the pairs of the global batch, over all processes: the result of training does not
-    depend on how many there are. The rest of an epoch that fills no batch is dropped.
+    ``batch_size`` counts the pairs of the global batch, over all processes. Batches do not depend on how many processes
+    there are; training does where batch normalisation takes its statistics from each process's part of a batch. The rest
+    of an epoch that fills no batch is dropped.
     Raises ValueError when a class has photos but no sketch, or the data is smaller than one batch.
     """
 
