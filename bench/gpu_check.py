@@ -22,6 +22,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -512,7 +513,7 @@ def bench_weighted_search(device: Device) -> Iterator[Case]:
 
         yield Case(
             f"1000 queries of 10 samples, 10,000 photos, 2,048 dimensions, {rows} rows of weights",
-            [lambda given=(sketches, gallery, weights, of): weighted_distances(*given, block_bytes=1 << 30)],
+            [partial(weighted_distances, sketches, gallery, weights, of, block_bytes=1 << 30)],
             {"naive_for_a_hundredth_of_the_queries": [naive]},
             "flop",
             2.0 * (rows + 1000) * 10 * 10_000 * 2048,
