@@ -29,8 +29,9 @@ class InstanceBatches:
     """Every sketch about once an epoch (``repeats`` times), in groups of sketches of different photos of one category.
 
     batch_size: sketches of the global batch, over all processes. Batches do not depend on how many processes there are; training
-        does where batch normalisation takes its statistics from each process's part of a batch. group: sketches in a group; the photos of the others are a sketch's negatives. distractors: further photos of the
-        category for each group, those that nobody drew first. memory: bytes of decoded sketches, and of photos, to keep.
+        does where batch normalisation takes its statistics from each process's part of a batch.
+    group: sketches in a group; the photos of the others are a sketch's negatives. distractors: further photos of the category
+        for each group, those that nobody drew first. memory: bytes of decoded sketches, and of photos, to keep.
     Of a category, the sketches that fill no group are left out of the epoch, others in each, and so is the rest of the groups
     that fill no batch. The number of batches is the same in all epochs.
 
