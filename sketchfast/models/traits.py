@@ -133,15 +133,15 @@ class TraitNetwork(nn.Module):
         return torch.cat([self.decoder(rows) for rows in self.dictionary.split(block)])
 
     @torch.no_grad()
-    def revive(self, counts: Tensor, noise: Tensor, beta: float = 0.05, logits: bool = True) -> int:
+    def revive(self, counts: Tensor, noise: Tensor, beta: float = 0.05) -> int:
         """Replace descriptors that no sketch has by copies of those that most have; returns how many were replaced.
 
         counts: int64 [K], sketches of the training set with each descriptor (of all processes, so that each does the same).
         noise: [K, M], standard normal; the i-th unused descriptor u becomes D_j (1 + beta noise_u), j the i-th most used one,
             from the most used again when they run out. Of equal counts the lower index comes first.
-        logits: also give W_p's row and bias of j to u, the row with the same relative noise (its values repeated to the row's
-            length) (D). The paper changes D only, and as the logits do not depend on D, u would win no more sketches
-            than before; so it shares those of j, and the loss decides which go where.
+        u also gets W_p's row and bias of j, the row with the same relative noise (its values repeated to the row's length)
+        (D). The paper changes D only, and as the logits do not depend on D, u would win no more sketches than before; so it
+        shares those of j, and the loss decides which go where.
 
         Tensors change in place, so an optimizer keeps its parameters. Raises ValueError naming the argument: other shapes,
         negative counts, counts that are all 0, a beta that is not a number of at least 0.
@@ -163,11 +163,10 @@ class TraitNetwork(nn.Module):
         unused, sources = unused.to(device), sources.to(device)
         factor = 1 + beta * noise.to(self.dictionary)[unused]
         self.dictionary[unused] = self.dictionary[sources] * factor
-        if logits:
-            weight, bias = self.logits.weight, self.logits.bias
-            repeats = -(-weight.shape[1] // dim)
-            weight[unused] = weight[sources] * factor.repeat(1, repeats)[:, : weight.shape[1]]
-            bias[unused] = bias[sources]
+        weight, bias = self.logits.weight, self.logits.bias
+        repeats = -(-weight.shape[1] // dim)
+        weight[unused] = weight[sources] * factor.repeat(1, repeats)[:, : weight.shape[1]]
+        bias[unused] = bias[sources]
         return len(unused)
 
 
