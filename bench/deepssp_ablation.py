@@ -16,22 +16,26 @@ import argparse
 import dataclasses
 import importlib.util
 import json
-import os
-import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sketchfast import __version__, atomic
+from recipe_runs import (
+    HERE,
+    RECIPES,
+    add_run_options,
+    gathered,
+    one_origin,
+    run_commands,
+    train_all,
+    write_gathered,
+)
+
+from sketchfast import atomic
 from sketchfast.data.load_parts import load_parts
 
-HERE = Path(__file__).resolve().parent
-RECIPE = HERE.parent / "train" / "deepssp.py"
+RECIPE = RECIPES / "deepssp.py"
 # arm -> settings of the recipe
 ARMS = {
     "ce": ["--loss.kind", "ce"],
@@ -50,13 +54,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--aligned", help="folder of real sketches with fitted masks, to be scored as well")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--runs", default="runs/deepssp-ablation", help="folder of the run folders")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each"
-    )
-    parser.add_argument("--device", default="cpu", help="name of the device in the result's file name")
-    parser.add_argument("--collect", action="store_true", help="train nothing")
+    add_run_options(parser, "runs/deepssp-ablation")
     parser.add_argument("--without-ht", help=argparse.SUPPRESS)  # the folder of a run to test without HT
     return parser.parse_args()
 
@@ -76,17 +74,7 @@ def train(options: argparse.Namespace, arm: str, seed: int) -> None:
     if arm == TRAINED_WITH_HT:
         again = [sys.executable, str(HERE / "deepssp_ablation.py"), "--without-ht", str(folder)]
         commands.append((folder / "without-ht.json", again + [w for p in aligned for w in ("--aligned", p)]))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    started, verdict = time.monotonic(), "done"
-    with open(folder.with_suffix(".log"), "a") as log:
-        for result, words in commands:
-            if result.exists() or verdict != "done":
-                continue
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
-            if done.returncode or not result.exists():
-                verdict = f"FAILED, see {folder.with_suffix('.log')}"
-    print(f"{folder.name:<24} {(time.monotonic() - started) / 60:5.1f} min  {verdict}", flush=True)
+    run_commands(folder, commands)
 
 
 def recipe_module() -> ModuleType:
@@ -133,10 +121,7 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
                 for row in json.loads(path.read_text()):
                     if row["category"] == "given":
                         rows.append({"arm": name, "seed": seed, **{key: row[key] for key in KEPT}})
-    if len(origins) > 1:
-        raise SystemExit(
-            f"{options.runs}: runs of different commits or lengths, train them anew: {sorted(origins)}"
-        )
+    one_origin(options.runs, origins, "commits or lengths")
     commit, iterations = origins.pop() if origins else (None, None)
     recipe = recipe_module()
     split = recipe.load_split(recipe.named_configs()["ablation"][1].data)
@@ -145,16 +130,8 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
     if options.aligned is not None:
         untrained += recipe.score_baselines(load_parts("aligned", options.aligned).test, largest, "real")
     rows += [{"arm": "none", "seed": 0, **{key: row.to_dict()[key] for key in KEPT}} for row in untrained]
-    return {
-        "what": "train/deepssp.py ablation: small, from scratch, on synthetic sketches; not comparable with published results",
-        "data": split.summary(),
-        "missing": missing,
-        "versions": {"sketchfast": __version__, "torch": version("torch")},
-        "commit": commit,
-        "iterations": iterations,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rows": rows,
-    }
+    what = "train/deepssp.py ablation: small, from scratch, on synthetic sketches; not comparable with published results"
+    return gathered(what, missing, data=split.summary(), commit=commit, iterations=iterations, rows=rows)
 
 
 def main() -> int:
@@ -163,19 +140,10 @@ def main() -> int:
         score_without_ht(Path(options.without_ht), options.aligned)
         return 0
     if not options.collect:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            jobs = [pool.submit(train, options, arm, seed) for seed in options.seeds for arm in options.arms]
-            for job in jobs:
-                job.result()
-    result = collect(options)
-    path = HERE / "results" / f"deepssp-ablation--{options.device}.json"
-    path.parent.mkdir(exist_ok=True)
-    atomic.write_json(path, result)
-    print(
-        f"{len(result['rows'])} rows in {path}"
-        + (f"; missing {', '.join(result['missing'])}" if result["missing"] else "")
-    )
-    return 1 if result["missing"] else 0
+        train_all(
+            train, [(options, arm, seed) for seed in options.seeds for arm in options.arms], options.jobs
+        )
+    return write_gathered("deepssp-ablation", options.device, collect(options), "rows")
 
 
 if __name__ == "__main__":

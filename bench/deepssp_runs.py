@@ -15,9 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sketchfast import atomic
+from recipe_runs import write_gathered
 
-HERE = Path(__file__).resolve().parent
 KEPT = (
     *("data", "method", "category", "mean_iou", "interval", "count", "pixel_accuracy", "category_accuracy"),
     *("categories", "pixel_accuracy_by_category", "stroke_accuracy"),
@@ -58,10 +57,11 @@ def main() -> None:
     found = [read_run(word.partition("=")[0], Path(word.partition("=")[2])) for word in options.runs]
     for run in found:
         run["data"]["root"] = None  # a path of one machine
-    path = HERE / "results" / f"deepssp-runs--{options.device}.json"
-    path.parent.mkdir(exist_ok=True)
-    atomic.write_json(path, {"date": datetime.now(UTC).isoformat(timespec="seconds"), "runs": found})
-    print(f"{len(found)} runs in {path}")
+    write_gathered(
+        "deepssp-runs",
+        options.device,
+        {"date": datetime.now(UTC).isoformat(timespec="seconds"), "runs": found},
+    )
 
 
 if __name__ == "__main__":

@@ -17,27 +17,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sketchfast import __version__, atomic
+from recipe_runs import (
+    add_run_options,
+    finished,
+    gathered,
+    one_origin,
+    train_all,
+    train_recipe,
+    write_gathered,
+)
 
-HERE = Path(__file__).resolve().parent
 VARIANTS = (
     *("resnet", "only-landmarks", "landmarks+offset", "landmarks+diversity", "landmarks+offset+class-aware"),
     "full",
 )
 # config -> folder of its data
 REAL = {"demo": None, "spg-small": "SPG", "sketchy-small": "Sketchy", "sketchy-retrieval-small": "Sketchy"}
-
-
 KEPT = ("data", "method", "count", "accuracy", "intervals", "mAP")
 
 
@@ -48,13 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("experiment", choices=("variants", "real"))
     parser.add_argument("--root", help="folder of the real data sets, for `real`")
     parser.add_argument("--arms", nargs="+", help="only these variants or configs")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--runs", default="runs/landmark-bench", help="folder of the run folders")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each"
-    )
-    parser.add_argument("--device", default="cpu", help="name of the device in the result's file name")
-    parser.add_argument("--collect", action="store_true", help="train nothing")
+    add_run_options(parser, "runs/landmark-bench")
     options = parser.parse_args()
     known = VARIANTS if options.experiment == "variants" else tuple(REAL)
     if options.arms is None:
@@ -83,18 +75,8 @@ def settings(options: argparse.Namespace, arm: str) -> list[str]:
 
 
 def train(options: argparse.Namespace, arm: str, seed: int) -> None:
-    folder = run_folder(options, arm, seed)
-    if (folder / "results.json").exists():
-        return
-    command = [sys.executable, str(HERE.parent / "train" / "landmark.py"), *settings(options, arm)]
-    command += ["--loop.seed", str(seed), "--loop.threads", "1", "--loop.out", str(folder), "--loop.resume"]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    with open(folder.with_suffix(".log"), "a") as log:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
-    verdict = "done" if done.returncode == 0 else f"FAILED, see {folder.with_suffix('.log')}"
-    print(f"{folder.name:<32} {(time.monotonic() - started) / 60:5.1f} min  {verdict}", flush=True)
+    words = [*settings(options, arm), "--loop.seed", str(seed)]
+    train_recipe(run_folder(options, arm, seed), "landmark.py", words)
 
 
 def read_run(folder: Path, arm: str, seed: int) -> dict[str, Any]:
@@ -125,39 +107,25 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
     for arm in options.arms:
         for seed in options.seeds:
             folder = run_folder(options, arm, seed)
-            if (folder / "results.json").exists():
+            if finished(folder):
                 runs.append(read_run(folder, arm, seed))
             else:
                 missing.append(folder.name)
     for arm in options.arms:
-        origins = {(run["commit"], run["epochs"]) for run in runs if run["arm"] == arm}
-        if len(origins) > 1:
-            raise SystemExit(
-                f"{options.runs}: runs of different commits or lengths, train them anew: {sorted(origins)}"
-            )
-    return {
-        "what": f"train/landmark.py, {options.experiment}: from scratch, small; not comparable with published results",
-        "missing": missing,
-        "versions": {"sketchfast": __version__, "torch": version("torch")},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "runs": runs,
-    }
+        own = [run for run in runs if run["arm"] == arm]
+        one_origin(options.runs, ((run["commit"], run["epochs"]) for run in own), "commits or lengths")
+    what = (
+        f"train/landmark.py, {options.experiment}: from scratch, small; not comparable with published results"
+    )
+    return gathered(what, missing, runs=runs)
 
 
 def main() -> int:
     options = arguments()
     if not options.collect:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            jobs = [pool.submit(train, options, arm, seed) for seed in options.seeds for arm in options.arms]
-            for job in jobs:
-                job.result()
-    result = collect(options)
-    path = HERE / "results" / f"landmark-{options.experiment}--{options.device}.json"
-    path.parent.mkdir(exist_ok=True)
-    atomic.write_json(path, result)
-    missing = f"; missing {', '.join(result['missing'])}" if result["missing"] else ""
-    print(f"{len(result['runs'])} runs in {path}{missing}")
-    return 1 if result["missing"] else 0
+        jobs = [(options, arm, seed) for seed in options.seeds for arm in options.arms]
+        train_all(train, jobs, options.jobs)
+    return write_gathered(f"landmark-{options.experiment}", options.device, collect(options))
 
 
 if __name__ == "__main__":

@@ -11,20 +11,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sketchfast import __version__, atomic
+from recipe_runs import (
+    HERE,
+    add_run_options,
+    finished,
+    gathered,
+    train_all,
+    train_recipe,
+    write_gathered,
+)
+
 from sketchfast.data import load_zero_shot
 
-HERE = Path(__file__).resolve().parent
 MODES = ("soft", "hard", "none")
 
 
@@ -35,13 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--root", required=True, help="folder of Sketchy-Extended")
     parser.add_argument("--splits", nargs="+", default=["zeroshot1", "zeroshot0"], help="list folders")
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES, help="sharing modes")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--runs", default="runs/tcn-sharing", help="folder of the run folders")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each"
-    )
-    parser.add_argument("--device", default="cpu", help="name of the device in the result's file name")
-    parser.add_argument("--collect", action="store_true", help="train nothing")
+    add_run_options(parser, "runs/tcn-sharing")
     return parser.parse_args()
 
 
@@ -50,18 +46,8 @@ def run_folder(runs: str, split: str, mode: str, seed: int) -> Path:
 
 
 def train(root: str, folder: Path, split: str, mode: str, seed: int) -> None:
-    if (folder / "results.json").exists():
-        return
-    command = [sys.executable, str(HERE.parent / "train" / "tcn.py"), "sketchy-small", "--data.root", root]
-    command += ["--data.split", split, "--model.sharing", mode, "--loop.seed", str(seed)]
-    command += ["--loop.threads", "1", "--loop.out", str(folder), "--loop.resume"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".log"), "w") as log:
-        started = time.monotonic()
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
-    verdict = "done" if done.returncode == 0 else f"FAILED, see {folder.with_suffix('.log')}"
-    print(f"{folder.name:<24} {(time.monotonic() - started) / 60:5.1f} min  {verdict}", flush=True)
+    words = ["sketchy-small", "--data.root", root, "--data.split", split, "--model.sharing", mode]
+    train_recipe(folder, "tcn.py", [*words, "--loop.seed", str(seed)])
 
 
 def collect(options: argparse.Namespace) -> dict[str, Any]:
@@ -71,42 +57,29 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
         for mode in options.modes:
             for seed in options.seeds:
                 folder = run_folder(options.runs, split, mode, seed)
-                if not (folder / "results.json").exists():
+                if not finished(folder):
                     missing.append(folder.name)
                     continue
                 for row in json.loads((folder / "results.json").read_text()):
                     rows.append({"split": split, "sharing": mode, "seed": seed, **row})
-    return {
-        "what": "TCN sketchy-small, trained from scratch on the data described below; not comparable with full-set results",
-        "data": data,
-        "missing": missing,
-        "versions": {"sketchfast": __version__, "torch": version("torch")},
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
-        ).stdout.strip(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rows": rows,
-    }
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
+    ).stdout.strip()
+    what = "TCN sketchy-small, trained from scratch on the data described below; not comparable with full-set results"
+    return gathered(what, missing, data=data, commit=commit, rows=rows)
 
 
 def main() -> int:
     options = arguments()
     if not options.collect:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            for split in options.splits:
-                for seed in options.seeds:
-                    for mode in options.modes:
-                        folder = run_folder(options.runs, split, mode, seed)
-                        pool.submit(train, options.root, folder, split, mode, seed)
-    result = collect(options)
-    path = HERE / "results" / f"tcn-sharing--{options.device}.json"
-    path.parent.mkdir(exist_ok=True)
-    atomic.write_json(path, result)
-    print(
-        f"{len(result['rows'])} rows in {path}"
-        + (f"; missing {', '.join(result['missing'])}" if result["missing"] else "")
-    )
-    return 1 if result["missing"] else 0
+        jobs = [
+            (options.root, run_folder(options.runs, split, mode, seed), split, mode, seed)
+            for split in options.splits
+            for seed in options.seeds
+            for mode in options.modes
+        ]
+        train_all(train, jobs, options.jobs)
+    return write_gathered("tcn-sharing", options.device, collect(options), "rows")
 
 
 if __name__ == "__main__":
