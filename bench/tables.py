@@ -684,7 +684,7 @@ def vtd_demo() -> str:
     table = markdown(("method", "Acc@1", "Acc@5", "Acc@10", "Acc@1 less hard-transfer's"), lines)
     took = "interrupted, so not timed" if run["minutes"] is None else f"{run['minutes']:.1f} minutes in all"
     note = (
-        f"In %, mean of {len(run['seeds'])} seeds (lowest to highest); {run['rows'][0]['count']:,} sketches of unseen categories. "
+        f"In %, mean of {len(run['seeds'])} seeds (range); {run['rows'][0]['count']:,} sketches of unseen categories. "
         "The difference is paired, of the means of the seeds, [95 % bootstrap interval over sketches]. "
         f"Two threads on {run['cores']} cores: {took}. "
     )
