@@ -899,7 +899,7 @@ def small(methods: tuple[str, ...], data: Data, **changes: Any) -> Recipe:
         data=replace(data, size=64),
         traits=TraitConfig(descriptors=50, dim=128, channels=SMALL_CHANNELS),
         trait_training=TraitTraining(
-            epochs=12,
+            epochs=10,
             batch=96,
             lr=1e-3,
             decay="cosine",
@@ -907,7 +907,7 @@ def small(methods: tuple[str, ...], data: Data, **changes: Any) -> Recipe:
             col=(50.0, 500.0),
             augmentation=SketchAugmentation(rotation=5.0, scale=(0.9, 1.1)),
         ),
-        base=Base(epochs=10, lr=2e-3),
+        base=Base(epochs=8, lr=2e-3),
         model=VTDConfig("resnet10", "none", width=0.5),
         loss=Loss(margin=0.3, lambda_con=1e-5, negatives="all"),
         competitors=Competitors(
@@ -937,7 +937,9 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     four = ("hard-transfer", "hard", "full", "upper-bound")
     scratch = tuple(METHODS)  # needs no pretrained weights: all of table 1
     real = small(four, Data(dataset="sketchy"), seeds=(0, 1, 2), base=Base(epochs=16, lr=2e-3))
-    real = replace(real, loop=replace(real.loop, epochs=5))
+    real = replace(
+        real, loop=replace(real.loop, epochs=5), trait_training=replace(real.trait_training, epochs=12)
+    )
     # Many test categories of the cut-down Sketchy have two drawn photos in the upper bound's half.
     real = replace(real, optimizer=replace(real.optimizer, batch=48, group=2, distractors=1))
     configs: dict[str, tuple[str, Recipe]] = {
