@@ -7,7 +7,7 @@ Chance: the photos of a category in random order, min(k, n_c) / n_c for a catego
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from sketchfast.arrays import as_array
+from sketchfast.arrays import as_array, real_array
 from sketchfast.data.instances import PairedSet
 from sketchfast.metrics.bootstrap import Mean
 from sketchfast.metrics.zero_shot import Features, encode
@@ -65,6 +65,11 @@ class InstanceScores:
         photos = self.gallery[self.labels]
         return {k: float((np.minimum(k, photos) / photos).mean()) for k in self.at}
 
+    @property
+    def trivial(self) -> tuple[int, ...]:
+        """The k at which every order finds every photo, because no category that is searched has more than k photos."""
+        return tuple(k for k in self.at if not (self.gallery[self.labels] > k).any())
+
     def summary(self) -> str:
         """Acc@k with intervals, for a log."""
         return "  ".join(f"Acc@{k} {mean}" for k, mean in self.accuracy.items())
@@ -100,17 +105,23 @@ class InstanceSearch:
 
 
 def evaluate_instances(
-    distances: Sequence[ArrayLike], pairs: PairedSet, at: Iterable[int] = AT
+    distances: Iterable[ArrayLike], pairs: PairedSet, at: Iterable[int] = AT
 ) -> InstanceScores:
     """Rank each sketch's own photo among the photos of its category.
 
     distances: for each of the C categories, in the order of ``pairs.names``, real [q_c, n_c] from its sketches to its photos,
-        rows and columns in the order of ``pairs.of_class`` (as from `search_classes`). Smaller is nearer; compared as given.
+        rows and columns in the order of ``pairs.of_class`` (as from `search_classes`). Smaller is nearer; compared as given. Any
+        iterable will do.
     pairs: the sketches, the photos, and whose photo is whose. at: the k; one beyond a category's photos counts all as found.
 
     Raises ValueError naming the argument: another number of categories, another shape, NaN (with the sketch), no sketch, a k that
-    is no positive integer.
+    is no positive integer. Raises TypeError for distances or `at` that cannot be iterated over.
     """
+    if not isinstance(distances, Iterable):
+        raise TypeError(f"distances: expected an array for each category; found {distances!r}")
+    if not isinstance(at, Iterable):
+        raise TypeError(f"at: expected positive integers, such as (1, 5); found {at!r}")
+    distances = list(distances)
     if len(distances) != len(pairs.names):
         raise ValueError(
             f"distances: expected {len(pairs.names)} arrays, one per category; found {len(distances)}"
@@ -150,7 +161,7 @@ def search_classes(
     [Q], as `weighted_distances` takes them. Tensors or arrays; errors as there, and ValueError for numbers of rows other than
     those of `pairs`.
     """
-    sketches, photos = torch.as_tensor(sketch_features), torch.as_tensor(photo_features)
+    sketches, photos = _rows("sketch_features", sketch_features), _rows("photo_features", photo_features)
     for name, given, images in (
         ("sketch_features", sketches, pairs.sketches),
         ("photo_features", photos, pairs.photos),
@@ -160,16 +171,20 @@ def search_classes(
                 f"{name}: expected {len(images)} rows, one per {images.modality}; found {len(given)}"
             )
     if weights is not None:
-        weights = torch.as_tensor(weights)
+        weights = _rows("weights", weights)
         if weights_of is None and len(weights) != len(pairs):
             raise ValueError(
                 f"weights: expected {len(pairs)} rows, one per sketch, or weights_of; found {len(weights)}"
             )
-        weights_of = torch.arange(len(pairs)) if weights_of is None else torch.as_tensor(weights_of)
+        weights_of = np.arange(len(pairs)) if weights_of is None else _rows("weights_of", weights_of)
+        if len(weights_of) != len(pairs):
+            raise ValueError(f"weights_of: expected {len(pairs)}, one per sketch; found {len(weights_of)}")
+    elif weights_of is not None:
+        raise ValueError("weights_of: expected None without weights; found rows of weights")
     found = []
     for label in range(len(pairs.names)):
         rows, columns = pairs.of_class(label)
-        own = None if weights_of is None else weights_of[torch.from_numpy(rows)]
+        own = None if weights_of is None else weights_of[rows]
         found.append(_distances(sketches[rows], photos[columns], weights, own))
     return found
 
@@ -220,7 +235,15 @@ def format_instance_rows(methods: Mapping[str, InstanceScores]) -> str:
     return "\n".join([*lines, *(f"{'chance':<{width}}  {line.rstrip()}" for line in dict.fromkeys(chances))])
 
 
-def _distances(sketches: torch.Tensor, photos: torch.Tensor, weights: Any, of: Any) -> NDArray[np.float32]:
+def _rows(name: str, values: Any) -> Any:
+    """A tensor as it is, anything else as an array."""
+    found = values if isinstance(values, torch.Tensor) else real_array(name, values)
+    if not found.ndim:
+        raise ValueError(f"{name}: expected rows; found a single number")
+    return found
+
+
+def _distances(sketches: Any, photos: Any, weights: Any, of: Any) -> NDArray[np.float32]:
     if not len(sketches):  # a category that nobody drew
         return np.zeros((0, len(photos)), np.float32)
     return weighted_distances(sketches, photos, weights, of).cpu().numpy()

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import check_whole, real_array
+
 BLOCK_BYTES = 1 << 20  # of differences; what stays in a core's cache between the two passes
 
 
@@ -25,12 +27,15 @@ def weighted_row(
     block). weights: real [S, D], w = 1 + eta of equation (8) of VTD; zero and negative ones are allowed. Computed in float32,
     within 1e-5 relative. block_bytes: working memory, one photo at least.
 
-    Raises ValueError naming the argument: another shape, no sample, values that are not finite.
+    Raises ValueError naming the argument: another shape, no sample, values that are not finite. Raises TypeError for values
+    that are not real numbers.
     """
+    check_whole("block_bytes", block_bytes)
     shapes = {"query": "[D]", "gallery": "[N, D]", "weights": "[S, D]"}
-    given = {"query": np.asarray(query), "gallery": np.asarray(gallery), "weights": np.asarray(weights)}
+    named = {"query": query, "gallery": gallery, "weights": weights}
+    given = {name: real_array(name, values) for name, values in named.items()}
     for name, values in given.items():
-        if values.ndim != shapes[name].count(",") + 1 or values.shape[-1] != given["query"].shape[-1]:
+        if values.ndim != shapes[name].count(",") + 1 or values.shape[-1:] != given["query"].shape[-1:]:
             there = ", ".join(f"{name} {list(values.shape)}" for name, values in given.items())
             raise ValueError(f"{name}: expected {shapes[name]} with one D for all three; found {there}")
         if 0 in values.shape and name != "gallery":

@@ -18,12 +18,14 @@ leaves 2e-5 of d.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sketchfast.arrays import check_whole, real_array
 from sketchfast.matmul_precision import full_float32
 
 BLOCK_BYTES = 64 << 20
@@ -43,15 +45,16 @@ def weighted_distances(
     """float32 [Q, N]: distance of every sketch to every photo, the smallest over the S samples of the sketch's weights.
 
     queries: real [Q, D], the sketches' features. gallery: real [N, D], the photos'. weights: real [W, S, D], w = 1 + eta, zero
-        and negative ones allowed; None: all 1. Tensors of one device, CPU or CUDA, or arrays; computed in float32 (never TF32).
+        and negative ones allowed; None: all 1. Tensors of one device, CPU or CUDA, or arrays of any strides and byte order;
+        computed in float32 (never TF32).
     weights_of: integers [Q], the row of `weights` that is each query's. None: W = Q, row i is query i's. Queries that share a row
         are up to twice as fast.
     block_bytes: working memory beside inputs and result; one query's samples and one photo at least. progress: show a bar.
     Within 1e-4 relative of the float64 loop over queries and samples, near-duplicates and large common offsets included.
 
     Raises ValueError naming the argument: other shapes, no query, photo or sample, rows outside 0..W - 1, NaN or infinity,
-    several devices, values so large that a square leaves float32. Raises TypeError for values that are not real, or rows that are
-    not integers.
+    several devices, values so large that a square leaves float32, block_bytes that is no positive whole number. Raises TypeError
+    for values that are not real numbers in rows of one length, or rows that are not integers.
     """
     search = _Search(queries, gallery, weights, weights_of, block_bytes)
     found = torch.empty(len(search.queries), len(search.gallery), device=search.gallery.device)
@@ -76,10 +79,11 @@ def weighted_topk(
     Arguments, precision and errors of `weighted_distances`; k from 1 to N. The whole [Q, N] is never held. Distances that differ
     by float32 rounding alone may come in either order.
     """
+    check_whole("block_bytes", block_bytes)
     search = _Search(queries, gallery, weights, weights_of, max(1, block_bytes // 2))
     photos = len(search.gallery)
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= photos:
-        raise ValueError(f"k: expected a whole number from 1 to the gallery's {photos} photos; found {k!r}")
+    check_whole("k", k, photos, ", the photos of the gallery")
+    k = int(k)
     device = search.gallery.device
     distances = torch.empty(len(search.queries), k, device=device)
     ids = torch.empty(len(search.queries), k, dtype=torch.int64, device=device)
@@ -98,6 +102,7 @@ class _Search:
     """Checked inputs in float32, and how they are cut into blocks."""
 
     def __init__(self, queries: Any, gallery: Any, weights: Any, weights_of: Any, block_bytes: int) -> None:
+        check_whole("block_bytes", block_bytes)
         self.queries = _real("queries", queries, ("Q", "D"))
         self.gallery = _real("gallery", gallery, ("N", "D"))
         count, dim = self.queries.shape
@@ -125,7 +130,7 @@ class _Search:
         samples = self.weights.shape[1]
         # A block of x photos and x rows (a row is one sample of one query) holds 2 x D values of photos, 3 x D of rows (their
         # weights, squares and products) and 3 x^2 of distances.
-        budget = max(1, block_bytes) / 4
+        budget = block_bytes / 4
         side = int(((25 * dim * dim + 12 * budget) ** 0.5 - 5 * dim) / 6)
         self.photos_at_once = max(1, min(side, len(self.gallery)))
         self.queries_at_once = max(1, side // samples)
@@ -138,7 +143,7 @@ class _Search:
                     f"weights: expected one row for each of the {count} queries, or weights_of; found {rows}"
                 )
             return torch.arange(count, device=self.gallery.device)
-        chosen = torch.as_tensor(weights_of, device=self.gallery.device)
+        chosen = _tensor("weights_of", weights_of).to(self.gallery.device)
         if chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool:
             raise TypeError(f"weights_of: expected integers; found {chosen.dtype}")
         if chosen.shape != (count,):
@@ -211,7 +216,7 @@ def _shown(items: Any, show: bool) -> Iterator[Any]:
 
 def _real(name: str, given: Any, dims: tuple[str, ...]) -> Tensor:
     """The values in float32, checked: rank, no empty side, finite."""
-    values = torch.as_tensor(given).detach()
+    values = _tensor(name, given)
     if values.is_complex() or values.dtype == torch.bool:
         raise TypeError(f"{name}: expected real numbers; found {values.dtype}")
     if values.ndim != len(dims) or 0 in values.shape:
@@ -225,3 +230,15 @@ def _real(name: str, given: Any, dims: tuple[str, ...]) -> Tensor:
         row = next(i for i in range(len(rows)) if not bool(torch.isfinite(rows[i]).all()))
         raise ValueError(f"{name}: expected finite float32 values; found NaN or infinity in row {row}")
     return values
+
+
+def _tensor(name: str, given: Any) -> Tensor:
+    """The values without their gradient; what is no tensor goes through numpy, whose arrays torch takes only some of."""
+    if isinstance(given, Tensor):
+        return given.detach()
+    values = real_array(name, given)
+    # Torch knows neither negative strides nor another byte order.
+    values = values.astype(values.dtype.newbyteorder("="), order="C", copy=False)
+    with warnings.catch_warnings():  # of a read-only array, such as a mapped file: nothing is written into it
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(values)

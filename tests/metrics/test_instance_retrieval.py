@@ -91,7 +91,7 @@ def test_against_a_loop_that_sorts(seed):
         own = scores.ranks[pairs.sketches.labels == label]
         assert scores.per_class[name][3] == pytest.approx((own <= 3).mean())
     # Distances as tensors, and exactly as they are given
-    same = evaluate_instances([torch.from_numpy(each) for each in distances], pairs, at=(1, 3, 100))
+    same = evaluate_instances((torch.from_numpy(each) for each in distances), pairs, at=(1, 3, 100))
     assert np.array_equal(same.ranks, scores.ranks)
 
 
@@ -201,6 +201,10 @@ def test_bad_input_is_named(seed):
     for k in (0, -1, True, 1.5):
         with pytest.raises(ValueError, match="at: expected positive integers"):
             evaluate_instances(distances, pairs, at=(1, k))
+    with pytest.raises(TypeError, match=r"at: expected positive integers, .*; found 5"):
+        evaluate_instances(distances, pairs, at=5)
+    with pytest.raises(TypeError, match="distances: expected an array for each category; found None"):
+        evaluate_instances(None, pairs)
     none = pairs.subset([])
     with pytest.raises(ValueError, match="pairs: expected at least one sketch"):
         evaluate_instances([each[:0] for each in distances], none)
@@ -211,3 +215,8 @@ def test_bad_input_is_named(seed):
         search_classes(features[0], features[1][1:], pairs)
     with pytest.raises(ValueError, match="weights: expected 30 rows, one per sketch, or weights_of; found 5"):
         search_classes(*features, pairs, torch.rand(5, 2, 4))
+    for rows in (29, 31):
+        with pytest.raises(ValueError, match=f"weights_of: expected 30, one per sketch; found {rows}"):
+            search_classes(*features, pairs, torch.rand(5, 2, 4), [0] * rows)
+    with pytest.raises(ValueError, match="weights_of: expected None without weights"):
+        search_classes(*features, pairs, weights_of=[0] * 30)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -138,6 +139,14 @@ def test_arrays_and_other_number_types_are_taken():
         of.to(torch.int32).numpy(),
     )
     assert torch.equal(found, expected)
+    strange = gallery.numpy()[::-1].astype(">f4")[::-1]  # another byte order, negative strides, not writable
+    strange.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(weighted_distances(queries, strange, weights, of), expected)
+        row = weighted_row(queries[0].numpy(), strange, weights[of[0]].numpy()[::-1])
+        assert_close(torch.from_numpy(row), expected[0].double())
+    assert torch.equal(weighted_topk(queries, strange, weights, of, k=np.int64(1))[0][:, 0], expected.amin(1))
     before = queries.clone(), gallery.clone(), weights.clone()
     weighted_distances(queries.requires_grad_(), gallery, weights, of, block_bytes=1, progress=True)
     for given, copy in zip((queries, gallery, weights), before, strict=True):
@@ -174,9 +183,23 @@ def test_bad_input_is_named():
         weighted_distances(q, g, w, [0.0, 1.0, 2.0])
     with pytest.raises(TypeError, match="queries: expected real numbers"):
         weighted_distances(q > 0, g, w)
+    with pytest.raises(TypeError, match="weights: expected real numbers; found complex64"):
+        weighted_row(q[0].numpy(), g.numpy(), w[0].numpy() * np.complex64(1j))
+    with pytest.raises(TypeError, match="gallery: expected real numbers; found bool"):
+        weighted_row(q[0].numpy(), g.numpy() > 0, w[0].numpy())
+    for bad in ([[1.0, 2.0], [3.0]], None, "abc"):
+        with pytest.raises(TypeError, match=r"gallery: expected .*found (list|NoneType|str)"):
+            weighted_distances(q, bad, w)
     for k in (0, 6, True, 2.0):
-        with pytest.raises(ValueError, match="k: expected a whole number from 1 to the gallery's 5 photos"):
+        with pytest.raises(
+            ValueError, match="k: expected a whole number from 1 to 5, the photos of the gallery"
+        ):
             weighted_topk(q, g, w, k=k)
+    for size in (0, 1e6, True):
+        with pytest.raises(ValueError, match="block_bytes: expected a positive whole number; found"):
+            weighted_topk(q, g, w, k=1, block_bytes=size)
+        with pytest.raises(ValueError, match="block_bytes: expected"):
+            weighted_row(q[0].numpy(), g.numpy(), w[0].numpy(), block_bytes=size)
     for arguments, said in [
         ((q, g, w[0]), "query"),
         ((q[0], g[:, :3], w[0]), "gallery"),
