@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sketchfast.arrays import check_whole
 from sketchfast.models.vtd import VTD, WordDescriber
 from sketchfast.retrieval.answers import Answer, as_searched, distance_of, hits_of, rank_photos, unit_of
 from sketchfast.retrieval.gallery_photos import encode_photos, files_of
@@ -83,13 +84,12 @@ class TraitSearch:
         category: what it shows; needed by a network that weighs by word vectors, and by no other.
         allow_photo: take any picture for a sketch, also what looks like a photo.
 
-        Raises RuntimeError before `index`, ValueError for k outside 1..photos, a category that is missing, unknown or of no
-            use, a blank sketch, or a photo.
+        Raises RuntimeError before `index`, ValueError for a k that is no whole number in 1..photos, a category that is missing,
+            unknown or of no use, a blank sketch, or a photo.
         """
         if not self.paths:
             raise RuntimeError("there is no gallery yet: call index(photos) first")
-        if not 1 <= k <= len(self):
-            raise ValueError(f"k: expected 1 to {len(self)}, the photos of the gallery, found {k}")
+        check_whole("k", k, len(self), ", the photos of the gallery")
         by_name = isinstance(self.model.describer, WordDescriber)
         if by_name != (category is not None):
             what = (

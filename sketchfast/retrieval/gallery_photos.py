@@ -92,7 +92,9 @@ def encode_photos(
             image = read_photo(path)
         except (ValueError, OSError) as error:
             if not skip_unreadable:
-                raise ValueError(f"{error} (--skip-unreadable leaves such files out)") from error
+                raise ValueError(
+                    f"{error} (--skip-unreadable, in Python skip_unreadable=True, leaves such files out)"
+                ) from error
             skipped.append(str(path.absolute()))
             continue
         batch.append(preprocess(image, sketch=False))

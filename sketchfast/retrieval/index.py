@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import atomic
+from ..arrays import check_whole
 from ..runtime.load import RetrievalEncoders, load
 from ..runtime.manifest import describe_files, read_manifest, verify_files
 from ..runtime.sketch_or_photo import read_query
@@ -166,8 +167,7 @@ class GalleryIndex:
         Raises:
             ValueError: k out of range, an unknown ``by``, codes asked of an index without, a blank sketch, or a photo.
         """
-        if not 1 <= k <= len(self):
-            raise ValueError(f"k: expected 1 to {len(self)} (the photos in {self.folder}), found {k}")
+        check_whole("k", k, len(self), f", the photos in {self.folder}")
         if by not in ("embedding", "code"):
             raise ValueError(f"by: expected 'embedding' or 'code', found {by!r}")
         codes = self.codes

@@ -279,8 +279,8 @@ def test_misuse_is_named(model, exported, world):
     with pytest.raises(RuntimeError, match="index"):
         search.query(sketch)
     search.index(world / "photos")
-    for k in (0, PHOTOS + 1):
-        with pytest.raises(ValueError, match=f"k: expected 1 to {PHOTOS}"):
+    for k in (0, PHOTOS + 1, 2.5, "3", True):
+        with pytest.raises(ValueError, match=f"k: expected a whole number from 1 to {PHOTOS}"):
             search.query(sketch, k)
     with pytest.raises(ValueError, match="category"):
         search.query(sketch, 1, category="cat")

@@ -184,8 +184,8 @@ def test_unreadable_photo_is_named_or_left_out(export_folder, gallery):
 def test_misuse_is_named(export_folder, gallery):
     index = build_index(export_folder, gallery / "photos", gallery / "idx", progress=False)
     sketch = gallery / "sketch.png"
-    for k in (0, COUNT + 1):
-        with pytest.raises(ValueError, match=f"k: expected 1 to {COUNT}"):
+    for k in (0, COUNT + 1, 2.5):
+        with pytest.raises(ValueError, match=f"k: expected a whole number from 1 to {COUNT}"):
             index.search(sketch, k)
     with pytest.raises(ValueError, match="by"):
         index.search(sketch, 1, by="dot")
