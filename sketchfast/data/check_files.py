@@ -113,7 +113,7 @@ def _check_both_modalities(found: FoundLayout, report: Report) -> None:
     for modality, names in spelled.items():
         for top in found.folders(modality):
             for same in namesakes(top):
-                text = f"{modality} class folders that differ only in case, '_', '-' or blanks"
+                text = f"{modality} class folders that differ only in case, '_', '-', blanks or how accents are stored"
                 report.add("error", "classes with one name", text, same)
             names |= {class_key(name): name for name in list_class_folders(top)}
     for modality, other in (("sketch", "photo"), ("photo", "sketch")):

@@ -25,7 +25,7 @@ def find_sketches(
 
     Looked for in the folders that the layout names, in `svg/` for TU-Berlin, and then in `root` itself.
     Raises FileNotFoundError with what was expected and found; ValueError for classes without a picture, unknown ones, and
-    folders whose names differ only in case, "_", "-" or blanks.
+    folders whose names differ only in case, "_", "-", blanks or how accents are stored.
     """
     layout = LAYOUTS[dataset]
     top = Path(root)
@@ -97,8 +97,8 @@ def _read(
     """names: how the classes are to be called, when not as the folders spell them."""
     for same in namesakes(folder):
         raise ValueError(
-            f"{folder}: the class folders {', '.join(map(repr, same))} differ only in case, '_', '-' or blanks; "
-            "rename or join them"
+            f"{folder}: the class folders {', '.join(map(repr, same))} differ only in case, '_', '-', blanks "
+            "or how accents are stored; rename or join them"
         )
     present = list_class_folders(folder)
     chosen = choose_classes(list(present), classes, str(folder))

@@ -22,7 +22,8 @@ class PairedSet:
     """Sketches, photos, and whose photo is whose; photos that nobody drew are among the photos too.
 
     sketches [N] and photos [P]: the same class names. photo_of: int64 [N], each sketch's own photo, a position in `photos`.
-    Raises ValueError when lengths, class names or positions do not fit, or a sketch and its photo are of different classes.
+    Raises ValueError when lengths, class names or positions do not fit, or a sketch and its photo are of different classes;
+    TypeError for positions that are not integers.
     """
 
     sketches: ImageSet
@@ -30,7 +31,10 @@ class PairedSet:
     photo_of: np.ndarray
 
     def __post_init__(self) -> None:
-        self.photo_of = np.asarray(self.photo_of, dtype=np.int64).reshape(-1)
+        given = np.asarray(self.photo_of)
+        if given.size and given.dtype.kind not in "iu":
+            raise TypeError(f"photo_of must be whole numbers, positions in photos, got {given.dtype}")
+        self.photo_of = given.astype(np.int64).reshape(-1)
         for what, images in (("sketch", self.sketches), ("photo", self.photos)):
             if images.modality != what:
                 raise ValueError(f"{what} side must be {what} images, got modality {images.modality!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -198,8 +199,14 @@ def is_readable(name: str, modality: str) -> bool:
 
 
 def class_key(name: str) -> str:
-    """A class name as compared between sketch and photo folders: case, `_`, `-` and blanks do not count."""
-    return "".join(character for character in name.casefold() if character not in "_- ")
+    """A class name as compared between sketch and photo folders: case, `_`, `-` and blanks do not count.
+
+    Nor does how accents are stored: macOS may write an e and its accent as two characters where others write one.
+    """
+    key = name.casefold()
+    if not key.isascii():
+        key = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+    return "".join(character for character in key if character not in "_- ")
 
 
 def namesakes(folder: Path) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import unicodedata
 import zlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -20,6 +21,7 @@ from sketchfast.data.sketchy_info import invalid_sketches, original_test_photos
 from sketchfast.data.unseen_classes import choose_unseen
 
 _GALLERIES = ("all", "drawn")
+_READ = "sketchy, qmul, folder or synthetic"
 
 
 def load_instances(
@@ -38,7 +40,7 @@ def load_instances(
     """Sketches paired with the photo each was drawn from, of "sketchy", "qmul", "folder" or "synthetic".
 
     root: the data set's folder (not for "synthetic"). A sketch belongs to the photo of its class whose name without extension
-        is the sketch's, with or without `-<k>` after it.
+        is the sketch's, with or without `-<k>` after it. Of two such photos the one of exactly its name is taken.
     seed: of every random choice.
     split: of Sketchy, "zeroshot0" (104/21 classes, as the paper; the default) or "zeroshot1"; only the classes count, not its
         lists, which name photos that nobody drew. Photos of EXTEND are left out.
@@ -58,6 +60,7 @@ def load_instances(
     if gallery not in _GALLERIES:
         raise ValueError(f"gallery must be one of {', '.join(_GALLERIES)}, got {gallery!r}")
     kind = dataset.strip().lower()
+    _check_choices(seed, unseen, held_out_share)
     if group is not None and kind != "qmul":
         raise ValueError(f"group is an option of qmul, not of {dataset!r}, got {group!r}")
     if kind == "synthetic":
@@ -100,22 +103,27 @@ def _from_files(
     word_vectors: str | os.PathLike[str] | None,
     held_out_share: float | None,
 ) -> InstanceSplit:
-    name = dataset_name(dataset)
+    try:
+        name = dataset_name(dataset)
+    except ValueError:
+        raise ValueError(f"data set must be {_READ}, got {dataset!r}") from None
     if name not in ("sketchy", "folder"):
-        raise ValueError(
-            f"data set must be sketchy, qmul, folder or synthetic: {name} does not say which photo a sketch is of"
-        )
+        raise ValueError(f"data set must be {_READ}: {name} does not say which photo a sketch is of")
     root = _needed(root, name)
-    if held_out_share is not None and not 0 < held_out_share < 1:
-        raise ValueError(f"held_out_share must lie between 0 and 1, got {held_out_share}")
     found = find_layout(name, root, split or ("zeroshot0" if name == "sketchy" else None))
     # EXTEND holds the original photos again, and others that nobody drew.
     found = dataclasses.replace(found, photo_folders=found.photo_folders[:1])
     notes = [dataclasses.replace(found, list_folder=None).title.removesuffix(", no lists")]
     seen_names, unseen_names = choose_unseen(found, unseen, None, seed, notes)
     invalid = invalid_sketches(found)
-    train = _paired(found, seen_names, invalid)
-    test = _paired(found, unseen_names, invalid)
+    either: list[str] = []
+    train = _paired(found, seen_names, invalid, either)
+    test = _paired(found, unseen_names, invalid, either)
+    if either:
+        notes.append(
+            f"{len(either):,} sketches, such as {either[0]}, could be of two photos: of the one of exactly their name, which "
+            "they were given, or of the one of their name without its number"
+        )
     if invalid:
         notes.append(_left_out(invalid, found, seen_names + unseen_names))
     train, held_out = _hold_out(found, train, held_out_share, seed, notes)
@@ -149,6 +157,16 @@ def _needed(root: str | os.PathLike[str] | None, dataset: str) -> str | os.PathL
     return root
 
 
+def _check_choices(seed: Any, unseen: Any, held_out_share: Any) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+    if isinstance(unseen, str) or any(not isinstance(name, str) for name in unseen or ()):
+        raise ValueError(f"unseen must be a list of class names, got {unseen!r}")
+    share = held_out_share
+    if share is not None and (not isinstance(share, float | int | np.number) or not 0 < share < 1):
+        raise ValueError(f"held_out_share must lie between 0 and 1, got {share!r}")
+
+
 def _files(found: FoundLayout, modality: str, names: list[str]) -> list[tuple[str, int]]:
     labels = {class_key(name): label for label, name in enumerate(names)}
     (folder,) = found.folders(modality)
@@ -156,12 +174,16 @@ def _files(found: FoundLayout, modality: str, names: list[str]) -> list[tuple[st
 
 
 def _paired(
-    found: FoundLayout, names: list[str], invalid: dict[str, set[tuple[str | None, str]]]
+    found: FoundLayout,
+    names: list[str],
+    invalid: dict[str, set[tuple[str | None, str]]],
+    either: list[str],
 ) -> PairedSet:
+    """either: gets the paths of the sketches whose name fits two photos."""
     photos = _files(found, "photo", names)
     photo_at: dict[tuple[int, str], int] = {}
     for row, (path, label) in enumerate(photos):
-        first = photo_at.setdefault((label, PurePosixPath(path).stem), row)
+        first = photo_at.setdefault((label, _stem(path)), row)
         if first != row:
             raise ValueError(
                 f"{found.root}: {photos[first][0]} and {path} have one name but for the extension: "
@@ -172,16 +194,18 @@ def _paired(
     photo_of: list[int] = []
     orphans: list[str] = []
     for path, label in _files(found, "sketch", names):
-        stem = PurePosixPath(path).stem
+        stem = _stem(path)
         if (None, stem) in listed or (class_key(names[label]), stem) in listed:
             continue
-        own = photo_at.get((label, stem))
         before, _, number = stem.rpartition("-")
-        if own is None and number.isdecimal():
-            own = photo_at.get((label, before))
+        same = photo_at.get((label, stem))
+        numbered = photo_at.get((label, before)) if number.isdecimal() else None
+        own = numbered if same is None else same
         if own is None:
             orphans.append(path)
             continue
+        if same is not None and numbered is not None:
+            either.append(path)
         sketches.append((path, label))
         photo_of.append(own)
     if orphans:
@@ -200,11 +224,14 @@ def _paired(
     return PairedSet(as_set(sketches, "sketch"), as_set(photos, "photo"), np.array(photo_of, np.int64))
 
 
+def _stem(path: str) -> str:
+    """A file's name without extension; as of classes, how accents are stored does not count."""
+    return unicodedata.normalize("NFC", PurePosixPath(path).stem)
+
+
 def _left_out(invalid: dict[str, set[tuple[str | None, str]]], found: FoundLayout, names: list[str]) -> str:
     """How many of the sketches that are there each list names; a sketch may be in several."""
-    keys = [
-        (class_key(names[label]), PurePosixPath(path).stem) for path, label in _files(found, "sketch", names)
-    ]
+    keys = [(class_key(names[label]), _stem(path)) for path, label in _files(found, "sketch", names)]
 
     def count(listed: set[tuple[str | None, str]]) -> int:
         return sum((None, stem) in listed or (name, stem) in listed for name, stem in keys)
@@ -220,7 +247,7 @@ def _hold_out(
         listed = original_test_photos(found)
         keys = [class_key(name) for name in train.names]
         stems = zip(train.photos.labels.tolist(), train.photos.ids, strict=True)
-        held = [i for i, (y, path) in enumerate(stems) if (keys[y], PurePosixPath(path).stem) in listed]
+        held = [i for i, (y, path) in enumerate(stems) if (keys[y], _stem(path)) in listed]
         how = "those of info/testset.txt"
     else:
         drawn = np.isin(np.arange(len(train.photos)), train.drawn)

@@ -65,9 +65,11 @@ def choose_unseen(
     seen_names = [name for name in names if class_key(name) not in chosen]
     unseen_names = [name for name in names if class_key(name) in chosen]
     if not seen_names or not unseen_names:
-        raise ValueError(
-            f"a split needs seen and unseen classes; {len(unseen_names)} of {len(names)} are unseen"
-        )
+        if len(names) == 1:
+            advice = f"there is only {names[0]!r}: add sketches and photos of another class"
+        else:
+            advice = f"{len(unseen_names)} of {len(names)} are unseen: name some of them with unseen, not all"
+        raise ValueError(f"{found.root}: a split needs seen and unseen classes; {advice}")
     return seen_names, unseen_names
 
 
@@ -115,8 +117,8 @@ def shared_classes(found: FoundLayout) -> dict[str, str]:
     for folder in (found.sketch_folder, *found.photo_folders):
         for names in namesakes(folder):
             raise ValueError(
-                f"{folder}: the class folders {', '.join(map(repr, names))} differ only in case, '_', '-' or blanks; "
-                "rename or join them"
+                f"{folder}: the class folders {', '.join(map(repr, names))} differ only in case, '_', '-', blanks "
+                "or how accents are stored; rename or join them"
             )
     sketch = {class_key(name): (name, path) for name, path in list_class_folders(found.sketch_folder).items()}
     photo: dict[str, tuple[str, list[Path]]] = {}

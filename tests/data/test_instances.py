@@ -77,6 +77,11 @@ def test_pairs_that_do_not_fit_are_refused(sketches, photos, photo_of, message) 
         PairedSet(image_set(sketches, "sketch"), image_set(photos, "photo"), photo_of)
 
 
+def test_positions_that_are_no_whole_numbers_are_refused() -> None:
+    with pytest.raises(TypeError, match="photo_of must be whole numbers, positions in photos, got float64"):
+        PairedSet(image_set([0, 1], "sketch"), image_set([0, 1], "photo"), np.array([0.0, 1.9]))
+
+
 def test_other_names_modalities_and_repeated_photos_are_refused() -> None:
     photos = image_set([0, 1], "photo")
     with pytest.raises(ValueError, match="same class names"):

@@ -1,6 +1,7 @@
 """load_instances: Sketchy and folders on disk, and the synthetic world."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,30 @@ def test_a_folder_of_ones_own(world) -> None:
     }
     # A photo of exactly the sketch's name comes before one whose name with a number it is.
     assert of == {"a": "a", "a-1": "a-1", "a-2": "a", "a-1-7": "a-1"}
+    (note,) = [note for note in split.notes if "of two photos" in note]
+    assert (
+        note.startswith("2 sketches, such as sketch/boot/a-1.png, could be") and "exactly their name" in note
+    )
     world.photo(world.root / "photo/boot/b.jpg")
     with pytest.raises(ValueError, match=r"boot/b.jpg and photo/boot/b.png have one name"):
         load_instances("folder", world.root, unseen=["red shoe"])
+
+
+def test_accents_are_compared_however_they_are_stored(world) -> None:
+    for name in ("p\u00eache", "caf\u00e9"):
+        world.photo(world.root / f"photo/{unicodedata.normalize('NFC', name)}/\u00e9.png")
+        world.sketch(world.root / f"sketch/{unicodedata.normalize('NFD', name)}/e\u0301-1.png")
+    split = load_instances("folder", world.root, unseen=["caf\u00e9"])
+    assert len(split.train) == len(split.test) == 1
+    assert check("folder", world.root, progress=False).ok
+
+
+def test_one_class_alone_says_what_to_do(world) -> None:
+    world.fill("sketch", "photo", classes=("cat",))
+    with pytest.raises(
+        ValueError, match=re.escape(f"{world.root}: a split needs") + ".* only 'cat': add sketches"
+    ):
+        load_instances("folder", world.root)
 
 
 def test_sketches_without_their_photo_are_named(world) -> None:
@@ -114,6 +136,10 @@ def test_sketches_without_their_photo_are_named(world) -> None:
         ({"unseen": []}, "0 of 5 are unseen"),
         ({"gallery": "some"}, "gallery must be one of all, drawn, got 'some'"),
         ({"held_out_share": 1.0}, "held_out_share must lie between 0 and 1"),
+        ({"held_out_share": "x"}, "held_out_share must lie between 0 and 1, got 'x'"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": "a"}, "seed must be .* got 'a'"),
+        ({"unseen": "cat"}, "unseen must be a list of class names, got 'cat'"),
         ({"size": 64}, "size: an option of the synthetic world, not of 'sketchy'"),
         ({}, "lacks 21 of its 21 published unseen classes"),
     ],
@@ -133,7 +159,7 @@ def test_a_gallery_category_without_photos_is_named(sketchy) -> None:
 def test_data_sets_without_instances_are_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="tu_berlin does not say which photo a sketch is of"):
         load_instances("TU-Berlin", tmp_path)
-    with pytest.raises(ValueError, match="data set must be one of"):
+    with pytest.raises(ValueError, match="data set must be sketchy, qmul, folder or synthetic, got 'flickr'"):
         load_instances("flickr", tmp_path)
     with pytest.raises(ValueError, match="root must be the folder"):
         load_instances("sketchy")
@@ -181,7 +207,7 @@ def test_synthetic_objects_and_drawers(seed: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"unseen": ["unicorn"]}, "unicorn"),
+        ({"unseen": ("unicorn",)}, "unseen: expected categories among airplane.*; found 'unicorn'"),
         ({"unseen": synthetic.CATEGORIES}, "expected 1..41 different categories"),
         (
             {"gallery_per_class": 3, "queries_per_class": 4},

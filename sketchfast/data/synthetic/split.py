@@ -67,11 +67,12 @@ class SyntheticImageSet(ImageSet):
 
 def unseen_of(unseen: Sequence[str]) -> list[str]:
     """The unseen categories, checked: ValueError unless they are different ones, at least one, and leave one seen."""
-    names = [category(name).name for name in unseen]
+    names = list(unseen)
+    unknown = [name for name in names if name not in CATEGORIES]
+    if unknown:
+        raise ValueError(f"unseen: expected categories among {', '.join(CATEGORIES)}; found {unknown[0]!r}")
     if not names or len(set(names)) < len(names) or len(names) >= len(CATEGORIES):
-        raise ValueError(
-            f"unseen: expected 1..{len(CATEGORIES) - 1} different categories, found {list(unseen)!r}"
-        )
+        raise ValueError(f"unseen: expected 1..{len(CATEGORIES) - 1} different categories, found {names!r}")
     return names
 
 
