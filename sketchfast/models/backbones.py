@@ -82,6 +82,10 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
     Raises ValueError for an unknown name or a shape that pretrained weights cannot fill, FileNotFoundError
     for a missing weights file, RuntimeError when ImageNet weights cannot be had.
     """
+    if spec.name not in BACKBONES[:-1] and not spec.name.startswith("timm:"):
+        raise ValueError(f"backbone {spec.name!r} is unknown; expected one of {', '.join(BACKBONES)}")
+    if spec.weights not in ("imagenet", "none"):
+        _weights_file(spec.weights)
     if spec.weights == "imagenet" and spec.name == "resnet10":
         raise ValueError("backbone 'resnet10' has no ImageNet weights; use weights='none' or a local file")
     if spec.weights != "none" and (spec.stem != "imagenet" or spec.width != 1.0):
@@ -104,10 +108,8 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         backbone, classifier = _timm("seresnet50", spec)
         if spec.name == "cse_resnet50":
             condition_squeeze_excitation(backbone)
-    elif spec.name.startswith("timm:"):
-        backbone, classifier = _timm(spec.name.removeprefix("timm:"), spec)
     else:
-        raise ValueError(f"backbone {spec.name!r} is unknown; expected one of {', '.join(BACKBONES)}")
+        backbone, classifier = _timm(spec.name.removeprefix("timm:"), spec)
     return backbone, classifier if spec.weights != "none" else None
 
 
@@ -303,13 +305,18 @@ def _download(fetch, what: str):
         ) from error
 
 
-def read_state_dict(path: str) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors or .pth file; nothing in the file is run. Errors name the file."""
+def _weights_file(path: str) -> Path:
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(
             f"{path}: no weights file there; expected 'imagenet', 'none' or a .pth/.safetensors file"
         )
+    return file
+
+
+def read_state_dict(path: str) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors or .pth file; nothing in the file is run. Errors name the file."""
+    file = _weights_file(path)
     if file.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file

@@ -114,6 +114,8 @@ def test_without_a_network_the_message_says_what_to_do(monkeypatch: pytest.Monke
 def test_errors_name_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"resnet19.*resnet18"):
         build_backbone(BackboneSpec("resnet19", "none"))
+    with pytest.raises(ValueError, match="backbone 'resnet19' is unknown"):
+        build_backbone(BackboneSpec("resnet19", "imagenet", "small", width=0.5))
     with pytest.raises(ValueError, match="no pretrained weights"):
         build_backbone(BackboneSpec("resnet18", "imagenet", width=0.5))
     with pytest.raises(ValueError, match=r"width=0.5.*resnet50"):
@@ -123,7 +125,7 @@ def test_errors_name_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="timm has no model 'resnet_x'"):
         build_backbone(BackboneSpec("timm:resnet_x", "none"))
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth"):
-        build_backbone(BackboneSpec("resnet18", str(tmp_path / "nowhere.pth")))
+        build_backbone(BackboneSpec("resnet18", str(tmp_path / "nowhere.pth"), "small", width=0.5))
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="not the weights of resnet18"):
         build_backbone(BackboneSpec("resnet18", str(tmp_path / "other.pth")))
