@@ -23,14 +23,26 @@ class Curve:
     group: int | None = None
 
 
-def line_chart(curves: Sequence[Curve], x_label: str = "", y_label: str = "", log_y: bool = False) -> Markup:
-    """SVG of the curves with ticks, grid and labels. log_y leaves out values that are not positive."""
+def line_chart(
+    curves: Sequence[Curve],
+    x_label: str = "",
+    y_label: str = "",
+    log_y: bool = False,
+    y_range: tuple[float, float] | None = None,
+) -> Markup:
+    """SVG of the curves with ticks, grid and labels. log_y leaves out values that are not positive.
+
+    y_range: what the axis at least spans, such as 0 to 1 of a share. Where every x is a whole number (of an epoch, of a step),
+    so are the ticks.
+    """
     drawn = [(curve, _points(curve, log_y)) for curve in curves]
     points = [point for _, parts in drawn for part in parts for point in part]
     if not points:
         return Markup('<p class="note">no values to draw</p>')
-    x_ticks = nice_ticks(min(x for x, _ in points), max(x for x, _ in points))
-    low, high = min(y for _, y in points), max(y for _, y in points)
+    xs = [x for x, _ in points]
+    x_ticks = nice_ticks(min(xs), max(xs), whole=all(x.is_integer() for x in xs))
+    heights = [y for _, y in points] + [*(y_range or ())]
+    low, high = min(heights), max(heights)
     y_ticks = _decades(low, high) if log_y and high - low > 1 else nice_ticks(low, high)
     x0, x1 = min(x_ticks[0], points[0][0]), x_ticks[-1]
     y0, y1 = y_ticks[0], y_ticks[-1]
@@ -78,16 +90,16 @@ def smoothed(values: Sequence[float], span: int) -> list[float]:
     return out
 
 
-def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """At most `most` + 1 round numbers that enclose [low, high]."""
+def nice_ticks(low: float, high: float, most: int = 6, whole: bool = False) -> list[float]:
+    """At most `most` + 1 round numbers that enclose [low, high]. whole: integers only."""
     if high <= low:
-        margin = abs(low) * 0.1 or 1.0
+        margin = (0.0 if whole else abs(low) * 0.1) or 1.0
         low, high = low - margin, high + margin
-    rough = (high - low) / (most - 1)
+    rough = max((high - low) / (most - 1), 1.0 if whole else 0.0)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(
-        step for step in (power, 2 * power, 2.5 * power, 5 * power, 10 * power) if step >= rough * 0.999
-    )
+    middle = 3.0 if whole and power == 1 else 2.5 * power
+    steps = (power, 2 * power, middle, 5 * power, 10 * power)
+    step = next(step for step in steps if step >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [index * step for index in range(first, last + 1)]
 

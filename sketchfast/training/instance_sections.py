@@ -25,18 +25,22 @@ Methods = Mapping[str, "InstanceScores"]
 
 
 def instance_numbers(methods: Methods, main: str, baseline: str, title: str) -> NumbersSection:
-    """Acc@k of `main` against chance, its paired gain over `baseline`, and the hardest and easiest category."""
+    """Acc@k of `main` against chance, its paired gain over `baseline`, and the hardest and easiest category.
+
+    A dash where no category has more than k photos, so that every order finds every photo.
+    """
     _check(methods, main=main, baseline=baseline)
     scores = methods[main]
     numbers = [
         (f"Acc@{k}", f"{mean.value:.1%}",
-         f"[{mean.low:.3f}, {mean.high:.3f}]; chance {scores.chance[k]:.1%}")
+         f"[{mean.low:.1%}, {mean.high:.1%}]; chance {scores.chance[k]:.1%}")
+        if k not in scores.trivial else (f"Acc@{k}", "–", f"no category has more than {k} photos: chance is 100%")
         for k, mean in scores.accuracy.items()
     ]  # fmt: skip
     if main != baseline:
         first = methods[baseline].right(1).mean()
         numbers.append((f"{baseline}, Acc@1", f"{first:.1%}", f"{main}: {_gain(scores, methods[baseline])}"))
-    per_class = _found_first(scores)
+    per_class = {name: found for name, found in _found_first(scores).items() if _photos_of(scores, name) > 1}
     if len(per_class) > 1:
         worst, best = min(per_class, key=per_class.__getitem__), max(per_class, key=per_class.__getitem__)
         beside = f"{per_class[worst]:.0%} found first; easiest {best}, {per_class[best]:.0%}"
@@ -49,46 +53,53 @@ def instance_methods_table(
 ) -> TableSection:
     """A row for each method, and one for chance: Acc@k with intervals, and the paired difference at 1 to `baseline`.
 
+    Dashes for a k that no category has more photos than: every order finds every photo among so many.
     Raises ValueError when `main` or `baseline` is no method, or a method scores another number of sketches.
     """
     _check(methods, main=main, baseline=baseline)
     at = list(methods[main].at)
+    trivial = methods[main].trivial
     rows: list[list[Any]] = []
     for name, scores in methods.items():
-        means = [_interval(scores, k) if k in scores.at else None for k in at]
+        means = [_interval(scores, k) if k in scores.at and k not in trivial else None for k in at]
         rows.append([name, *means, None if name == baseline else _gain(scores, methods[baseline])])
-    rows.append(["chance", *(methods[main].chance[k] for k in at), None])
+    chance = methods[main].chance
+    rows.append(["chance", *(None if k in trivial else f"{chance[k]:.1%}" for k in at), None])
     said = (
         f"{len(methods[main]):,} sketches, each searched for among the photos of its own category. 95 % bootstrap intervals over "
-        "sketches; the difference is paired, in Acc@1: both search with the same sketches."
+        "sketches; the difference is paired, in percentage points of Acc@1: both search with the same sketches."
     )
+    if trivial:
+        said += f" {' and '.join(f'Acc@{k}' for k in trivial)}: no category has more photos than that, chance is 100%."
     columns = ["method", *(f"Acc@{k}" for k in at), f"difference to {baseline}"]
     place = [list(methods).index(main)]
     return TableSection(f"{title}: methods side by side", columns, rows, f"{said} {note}".strip(), place, 1.0)
 
 
 def instance_categories_table(methods: Methods, main: str, baseline: str, title: str) -> TableSection:
-    """A row for each category, hardest first: sketches, photos, Acc@k of `main`, Acc@1 of `baseline` and the difference."""
+    """A row for each category, hardest first: sketches, photos, Acc@k of `main`, Acc@1 of `baseline` and the difference.
+
+    A dash for a k that the category has no more photos than.
+    """
     _check(methods, main=main, baseline=baseline)
     scores = methods[main]
     found, compared = _found_first(scores), _found_first(methods[baseline])
     rows: list[list[Any]] = []
     for name, accuracy in scores.per_class.items():
         c = scores.names.index(name)
-        own = scores.labels == c
-        cells = [
-            name,
-            int(own.sum()),
-            int(scores.gallery[c]),
-            *(f"{value:.1%}" for value in accuracy.values()),
-        ]
+        photos = int(scores.gallery[c])
+        shown = [f"{value:.1%}" if photos > k else None for k, value in accuracy.items()]
+        cells = [name, int((scores.labels == c).sum()), photos, *shown]
         if main != baseline:
-            cells += [f"{compared[name]:.1%}", f"{found[name] - compared[name]:+.1%}"]
+            beside = [f"{compared[name]:.1%}", f"{found[name] - compared[name]:+.1%}"]
+            cells += beside if photos > 1 else [None, None]
         rows.append(cells)
-    rows.sort(key=lambda row: (found[row[0]], row[0]))
+    rows.sort(key=lambda row: (row[2] == 1, found[row[0]], row[0]))
+    dashes = any(None in row for row in rows)
+    note = "–: the category has no more photos than that, chance is 100%." if dashes else ""
     columns = ["category", "sketches", "photos", *(f"Acc@{k}" for k in scores.at)]
     columns += [f"{baseline}, Acc@1", "difference"] if main != baseline else []
-    return TableSection(f"{title}: each category, hardest first ({main})", columns, rows)
+    return TableSection(f"{title}: each category, hardest first ({main})", columns, rows, note)
 
 
 def instance_grids(
@@ -165,11 +176,15 @@ def _found_first(scores: InstanceScores) -> dict[str, float]:
     return {scores.names[c]: float(right[scores.labels == c].mean()) for c in np.unique(scores.labels)}
 
 
+def _photos_of(scores: InstanceScores, name: str) -> int:
+    return int(scores.gallery[scores.names.index(name)])
+
+
 def _gain(scores: InstanceScores, other: InstanceScores) -> str:
     value, low, high = accuracy_difference(scores.right(1), other.right(1))
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{value:+.1%} [{low:+.1%}, {high:+.1%}]"
 
 
 def _interval(scores: InstanceScores, k: int) -> Interval:
     mean = scores.accuracy[k]
-    return Interval(mean.value, mean.low, mean.high)
+    return Interval(mean.value, mean.low, mean.high, percent=True)

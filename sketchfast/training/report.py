@@ -141,7 +141,7 @@ def _series(records: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float
 def _draw(chart: Chart | BarChart) -> Markup:
     if isinstance(chart, BarChart):
         return bar_chart(chart)
-    return line_chart(chart.curves, chart.x_label, chart.title, chart.log_y)
+    return line_chart(chart.curves, chart.x_label, chart.title, chart.log_y, chart.y_range)
 
 
 def _cell(cell: Any, section: TableSection, column: int) -> Any:
@@ -163,8 +163,10 @@ def _interval(cell: Interval, column: Sequence[Any], top: float | None) -> Marku
     ]
     scale = 150 / (top or max((end for end in tops if math.isfinite(end)), default=1.0) or 1.0)
     low, value, high = (max(0.0, min(150.0, number * scale)) for number in (cell.low, cell.value, cell.high))
+    number = "{:.1%}" if cell.percent else "{:.4f}"
     return Markup(
-        '{:.4f} <span class="interval">[{:.4f}, {:.4f}]</span><svg viewBox="0 0 150 9" aria-hidden="true">'
+        f'{number} <span class="interval">[{number}, {number}]</span>'
+        '<svg viewBox="0 0 150 9" aria-hidden="true">'
         '<line x1="0" x2="150" y1="4.5" y2="4.5" style="stroke:var(--rule)"/>'
         '<line x1="{:.1f}" x2="{:.1f}" y1="4.5" y2="4.5" style="stroke:var(--line-0);stroke-width:3"/>'
         '<circle cx="{:.1f}" cy="4.5" r="3.5" style="fill:var(--line-0)"/></svg>'

@@ -92,6 +92,7 @@ ul.swatches.across { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 1
 .card .chart { flex: 0 1 430px; min-width: 280px; }
 .card .chart svg { width: 100%; height: auto; display: block; }
 .card .legend { padding-left: 0; }
+.card .legend i { width: 11px; height: 11px; border-radius: 2px; vertical-align: -1px; }
 .card .strips { flex: 1 1 420px; display: flex; flex-wrap: wrap; gap: 10px 22px; align-content: flex-start; }
 .card .note { font-size: 13px; margin-bottom: 8px; }
 .strips .line { flex-basis: 100%; height: 0; }

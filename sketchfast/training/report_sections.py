@@ -14,11 +14,12 @@ from sketchfast.training.run_folder import flat_keys
 
 @dataclass
 class Interval:
-    """A value with its confidence interval, for table cells."""
+    """A value with its confidence interval, for table cells. percent: written as such."""
 
     value: float
     low: float
     high: float
+    percent: bool = False
 
 
 @dataclass
@@ -53,10 +54,13 @@ class TableSection:
 
 @dataclass
 class Chart:
+    """Lines. y_range: what the axis at least spans; None: the values alone."""
+
     title: str
     curves: Sequence[Curve]
     x_label: str = "step"
     log_y: bool = False
+    y_range: tuple[float, float] | None = None
 
     @property
     def legend(self) -> list[tuple[str, int]]:

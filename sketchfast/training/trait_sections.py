@@ -102,7 +102,7 @@ def usage_sections(
             Curve(name, [epoch + 1.0 for epoch in range(len(shares))], list(shares))
             for name, shares in histories.items()
         ]
-        charts.append(Chart("share of the descriptors in use", curves, "epoch"))
+        charts.append(Chart("share of the descriptors in use", curves, "epoch", y_range=(0.0, 1.0)))
     note = "A descriptor that is used evenly by all sketches would lie on the line of even use."
     return [NumbersSection("Use of the descriptors", numbers), CurveSection("How evenly", charts, note)]
 

@@ -127,7 +127,15 @@ def test_charts_survive_odd_values(seed: int) -> None:
         ticks = nice_ticks(low, high := low + abs(random.normal()) * 10.0 ** random.integers(-3, 6))
         slack = 1e-6 * (ticks[1] - ticks[0])
         assert ticks[0] <= low + slack and ticks[-1] >= high - slack and 2 <= len(ticks) <= 8
+        whole = nice_ticks(
+            first := float(random.integers(0, 40)), last := first + random.integers(0, 90), whole=True
+        )
+        assert whole[0] <= first and whole[-1] >= last and 2 <= len(whole) <= 8
+        assert all(tick.is_integer() for tick in whole)
     nan = float("nan")
+    epochs = line_chart([Curve("a", [1, 2, 3], [0.5, 0.6, 0.55])], y_range=(0.0, 1.0))
+    shown = [text.split("</text>")[0] for text in epochs.split('class="tick"')[1:]]
+    assert [text.split(">")[1] for text in shown] == ["0", "0.2", "0.4", "0.6", "0.8", "1", "1", "2", "3"]
     assert line_chart([Curve("a", [1, 2, 3, 4], [1.0, nan, 2.0, float("inf")])]).count("<polyline") == 2
     assert line_chart([Curve("a", [1, 2], [-1.0, 10.0])], log_y=True).count("<circle") == 1
     assert "no values" in line_chart([Curve("a", [1], [nan])])

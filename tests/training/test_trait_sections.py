@@ -23,6 +23,7 @@ from sketchfast.training.instance_sections import (
     instance_methods_table,
     instance_numbers,
 )
+from sketchfast.training.instance_seeds import mean_of_seeds, means_table
 from sketchfast.training.report_sections import PictureRow
 from sketchfast.training.trait_pictures import shared_descriptors
 from sketchfast.training.trait_sections import (
@@ -179,21 +180,38 @@ def test_methods_are_compared_pairwise() -> None:
     assert table.columns == ["method", "Acc@1", "Acc@2", "difference to hard-transfer"]
     assert [row[0] for row in table.rows] == ["hard-transfer", "full", "chance"] and table.highlight == [1]
     value, low, high = accuracy_difference(METHODS["full"].right(1), METHODS["hard-transfer"].right(1))
-    assert table.rows[1][-1] == f"{value:+.3f} [{low:+.3f}, {high:+.3f}]" and table.rows[0][-1] is None
-    assert table.rows[1][1].value == 0.6 and table.rows[2][1] == pytest.approx((2 / 2 + 3 / 4) / 5)
+    assert table.rows[1][-1] == f"{value:+.1%} [{low:+.1%}, {high:+.1%}]" and table.rows[0][-1] is None
+    assert table.rows[1][1].value == 0.6 and table.rows[1][1].percent and table.rows[2][1] == "35.0%"
     numbers = instance_numbers(METHODS, "full", "hard-transfer", "unseen").numbers
     assert [number[:2] for number in numbers] == [
         ("Acc@1", "60.0%"), ("Acc@2", "80.0%"), ("hard-transfer, Acc@1", "40.0%"), ("hardest category", HOSTILE),
     ]  # fmt: skip
     categories = instance_categories_table(METHODS, "full", "hard-transfer", "unseen")
     assert categories.rows == [
-        [HOSTILE, 3, 4, "33.3%", "66.7%", "33.3%", "+0.0%"], ["cat", 2, 2, "100.0%", "100.0%", "50.0%", "+50.0%"],
+        [HOSTILE, 3, 4, "33.3%", "66.7%", "33.3%", "+0.0%"], ["cat", 2, 2, "100.0%", None, "50.0%", "+50.0%"],
     ]  # fmt: skip
     with pytest.raises(ValueError, match=r"baseline must be one of the methods .*got 'chance'"):
         instance_methods_table(METHODS, "full", "chance", "unseen")
     fewer = InstanceScores(NAMES, np.zeros(2, int), np.array([2, 0, 0]), (1,), np.ones(2, int))
     with pytest.raises(ValueError, match="'few' scores 2 sketches, 'full' 5"):
         instance_methods_table({**METHODS, "few": fewer}, "full", "full", "unseen")
+
+
+def test_what_every_order_finds_is_not_shown_as_a_score() -> None:
+    scores = InstanceScores(
+        NAMES, PAIRS.sketches.labels, np.array([2, 1, 0]), (1, 5), np.array([1, 2, 1, 1, 1])
+    )
+    methods = {"full": scores}
+    assert scores.trivial == (5,)
+    numbers = instance_numbers(methods, "full", "full", "unseen").numbers
+    assert [number[:2] for number in numbers] == [("Acc@1", "80.0%"), ("Acc@5", "–")]
+    assert "no category has more than 5 photos" in numbers[1][2]
+    table = instance_methods_table(methods, "full", "full", "unseen")
+    assert [row[2] for row in table.rows] == [None, None] and "Acc@5: no category has more" in table.note
+    categories = instance_categories_table(methods, "full", "full", "unseen")
+    assert categories.rows == [["cat", 2, 2, "50.0%", None], [HOSTILE, 3, 1, None, None]]
+    means = means_table(mean_of_seeds({"full": [scores] * 2}, "none"), "none", [0, 1], "unseen")
+    assert means.rows == [["full", "80.0%", None, None]] and "Acc@5: no category" in means.note
 
 
 def test_grids_frame_the_own_photo(seed) -> None:
