@@ -276,13 +276,11 @@ class _Run:
         self.loss_sum.zero_()
         name = f"epoch-{counters.epochs_done:04d}"
         sign = 1.0 if task.mode == "max" else -1.0
-        best = counters.best_metrics.get(task.monitor)
-        # NaN is never better; an equal value keeps the earlier epoch.
-        improved = (
-            sign * metrics[task.monitor] > sign * best
-            if best is not None
-            else not math.isnan(metrics[task.monitor])
-        )
+        # What a task cannot measure (nothing is held out) is NaN: never better, and neither logged nor shown.
+        metrics = {key: value for key, value in metrics.items() if not math.isnan(value)}
+        value, best = metrics.get(task.monitor), counters.best_metrics.get(task.monitor)
+        # An equal value keeps the earlier epoch.
+        improved = value is not None and (best is None or sign * value > sign * best)
         if improved:
             counters.best, counters.best_metrics = name, metrics
         if self.history:
@@ -291,11 +289,9 @@ class _Run:
             )
             self.history.flush()
         self._save(name)
-        shown = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        shown = "".join(f"  {key} {value:.4g}" for key, value in metrics.items())
         mark = "  (best)" if improved else ""
-        self.progress.say(
-            f"epoch {counters.epochs_done}/{self.config.epochs}  loss {loss:.4g}  {shown}{mark}"
-        )
+        self.progress.say(f"epoch {counters.epochs_done}/{self.config.epochs}  loss {loss:.4g}{shown}{mark}")
 
     # ---- starting and resuming ---------------------------------------------------------------------------
 

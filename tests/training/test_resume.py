@@ -1,6 +1,7 @@
 """A run that is interrupted and resumed ends with the weights, bit for bit, of a run that is not."""
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -139,6 +140,20 @@ def test_task_state_and_best_checkpoint(tmp_path: Path) -> None:
     assert accuracy == result.metrics["accuracy"]
     kept = {p.name for p in (tmp_path / "run" / "checkpoints").iterdir()}
     assert kept <= {"last", "best", f"epoch-{metadata['epoch']:04d}", "epoch-0004"}
+
+
+def test_what_is_not_measured_is_neither_logged_nor_shown_nor_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toy_task import ToyTask
+
+    found = iter(({"accuracy": 0.5, "extra": math.nan}, {"accuracy": math.nan, "extra": 2.0}))
+    monkeypatch.setattr(ToyTask, "validate", lambda self, fabric, epoch: next(found))
+    _, result = run(loop(tmp_path / "run", epochs=2), ToyOptions())
+    validation = [r for r in result.history if r["kind"] == "validation"]
+    assert [r.keys() & {"accuracy", "extra"} for r in validation] == [{"accuracy"}, {"extra"}]
+    assert result.metrics == {"accuracy": 0.5} and result.best_path.resolve().name == "epoch-0001"
+    assert "nan" not in capsys.readouterr().out
 
 
 def test_other_config_is_refused_and_named(tmp_path: Path) -> None:
