@@ -52,6 +52,7 @@ from sketchfast.training.loop_config import FitResult
 from sketchfast.training.parsing_sections import parsing_sections
 from sketchfast.training.recipe_command import (
     check_dataset,
+    check_ranges,
     check_writable,
     choose_recipe,
     run_recipe,
@@ -306,9 +307,7 @@ def check(recipe: Recipe) -> None:
         tested, trained = getattr(model, name), getattr(recipe.augmentation, name)
         if tested != trained:
             raise ValueError(f"{name} must be equal: --model has {tested}, --augmentation has {trained}")
-    for name, value in (("lr", recipe.optimizer.lr), ("power", recipe.optimizer.power)):
-        if not value > 0:
-            raise ValueError(f"--optimizer.{name}: expected a number above 0, found {value}")
+    check_ranges(recipe, {}, above_0=("optimizer.lr", "optimizer.power"))
     if recipe.loop.epochs < 1 or recipe.optimizer.batch < 1:
         raise ValueError("--loop.epochs and --optimizer.batch: expected at least 1")
     check_writable(recipe.loop.out)

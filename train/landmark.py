@@ -56,7 +56,13 @@ from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training import LoopConfig, StepContext, Task, fit, load_weights, save_model, stream_seed
 from sketchfast.training.landmark_sections import methods_table, recognition_sections
 from sketchfast.training.loop_config import FitResult
-from sketchfast.training.recipe_command import check_dataset, check_writable, choose_recipe, run_recipe
+from sketchfast.training.recipe_command import (
+    check_dataset,
+    check_ranges,
+    check_writable,
+    choose_recipe,
+    run_recipe,
+)
 from sketchfast.training.report import KeySection, Section, TextSection, history_sections, write_report
 from sketchfast.training.retrieval_sections import result_tables, retrieval_grids
 from sketchfast.training.run_folder import RunFolder
@@ -291,7 +297,7 @@ def check_variant(recipe: Recipe) -> None:
 def check(recipe: Recipe) -> None:
     """ValueError or OSError for what would otherwise come to light after hours of training, or never."""
     check_dataset(recipe.data.dataset, DATA_SETS)
-    data, model, loss, e, o = recipe.data, recipe.model, recipe.loss, recipe.evaluation, recipe.optimizer
+    data, model, loss, e = recipe.data, recipe.model, recipe.loss, recipe.evaluation
     if data.dataset == "synthetic" and (data.root or data.split_file):
         raise ValueError(
             "--data.root and --data.split-file belong to a data set, but --data.dataset is synthetic; name "
@@ -338,16 +344,11 @@ def check(recipe: Recipe) -> None:
             f"--evaluation.cross: expected another data set than the one trained on, found {e.cross} in {e.cross_root} "
             f"beside {data.dataset} in {data.root}"
         )
-    for name, value, least in (
-        ("optimizer.batch", o.batch, 2), ("optimizer.repeats", o.repeats, 1), ("loop.epochs", recipe.loop.epochs, 1),
-        ("data.size", data.size, 32), ("loss.beta", loss.beta, 0.0), ("evaluation.at", min(e.at, default=0), 1),
-        ("data.memory_gib", data.memory_gib, 0.0),
-    ):  # fmt: skip
-        if not least <= value < math.inf:
-            raise ValueError(f"--{name.replace('_', '-')}: expected at least {least}, found {value}")
-    for name, value in (("optimizer.lr", o.lr), ("model.width", model.width)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"--{name}: expected a number above 0, found {value}")
+    least = {
+        "optimizer.batch": 2, "optimizer.repeats": 1, "loop.epochs": 1, "data.size": 32, "loss.beta": 0.0, "evaluation.at": 1,
+        "data.memory_gib": 0.0,
+    }  # fmt: skip
+    check_ranges(recipe, least, above_0=("optimizer.lr", "model.width"))
     check_writable(recipe.loop.out)
 
 

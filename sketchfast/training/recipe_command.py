@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import math
 import os
 import shlex
 import sys
@@ -88,6 +90,19 @@ def check_dataset(name: str, expected: Sequence[str]) -> None:
     if name not in expected:
         listed = f"{', '.join(expected[:-1])} or {expected[-1]}"
         raise ValueError(f"unknown data set {name!r}, expected {listed} (--data.dataset)")
+
+
+def check_ranges(recipe: Any, least: Mapping[str, float], above_0: Sequence[str] = ()) -> None:
+    """ValueError for the first setting that is too small, infinite or NaN; of several numbers the smallest counts.
+
+    least: dotted name of a setting, such as "data.memory_gib" -> its smallest value. above_0: names of others.
+    """
+    for name in (*least, *above_0):
+        value = functools.reduce(getattr, name.split("."), recipe)
+        value = min(value, default=0) if isinstance(value, tuple) else value
+        if not (least[name] <= value if name in least else value > 0) or value == math.inf:
+            expected = f"at least {least[name]}" if name in least else "a number above 0"
+            raise ValueError(f"--{name.replace('_', '-')}: expected {expected}, found {value}")
 
 
 def check_writable(out: str | os.PathLike[str]) -> None:
