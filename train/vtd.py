@@ -38,62 +38,28 @@ from sketchfast.data.edge_maps import EdgeMaps
 from sketchfast.data.extra_drawings import with_drawings
 from sketchfast.data.instance_batches import InstanceBatches, augment_instances
 from sketchfast.data.instances import InstanceSplit, PairedSet
-from sketchfast.data.load_instances import load_instances
-from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.data.qmul_groups import GROUPS
-from sketchfast.metrics.instance_retrieval import (
-    InstanceScores,
-    evaluate_instances,
-    format_instance_rows,
-    score_model,
-)
-from sketchfast.metrics.trait_usage import TraitUsage
-from sketchfast.metrics.zero_shot import encode
-from sketchfast.models.backbones import build_backbone
 from sketchfast.models.cvae_regression import CVAEConfig, CVAERegression
-from sketchfast.models.cvae_regression import search_classes as search_generated
-from sketchfast.models.sketch_features import ClassifierFeatures, ClassifierFeaturesConfig
-from sketchfast.models.sketch_vae import SketchVAE, SketchVAEConfig
+from sketchfast.models.sketch_vae import SketchVAEConfig
 from sketchfast.models.traits import TraitConfig, TraitNetwork
 from sketchfast.models.vtd import VTD, VTDConfig, WordDescriber
-from sketchfast.nn.crossgrad import CrossGradNet
 from sketchfast.nn.dynamic_weights import Negatives, gaussian_kl, group_triplet_loss
-from sketchfast.nn.trait_assignment import (
-    column_entropy,
-    kl_to_uniform,
-    reconstruction_error,
-    row_entropy,
-)
+from sketchfast.nn.trait_assignment import column_entropy, kl_to_uniform, reconstruction_error, row_entropy
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training import LoopConfig, StepContext, Task, fit, load_weights, save_model, stream_seed
-from sketchfast.training.cross_category_tasks import (
-    ClassifierTask,
-    CrossGradTask,
-    CVAETask,
-    Optimisation,
-    ReptileTask,
-    Triplets,
-    VAETask,
-)
-from sketchfast.training.instance_sections import (
-    instance_categories_table,
-    instance_grids,
-    instance_methods_table,
-    instance_numbers,
-)
-from sketchfast.training.instance_seeds import mean_of_seeds, means_table
-from sketchfast.training.recipe_command import check_dataset, check_writable, choose_recipe, run_recipe
-from sketchfast.training.report import (
-    KeySection,
-    Section,
-    TextSection,
-    history_sections,
-    write_report,
-)
+from sketchfast.training import cross_category_networks as networks_of_others
+from sketchfast.training.cross_category_networks import Competitors, SketchTraining
+from sketchfast.training.cross_category_tasks import Optimisation, Triplets
+from sketchfast.training.instance_data import Data, check_data, load_split
+from sketchfast.training.recipe_command import check_ranges, check_writable, choose_recipe, run_recipe
+from sketchfast.training.report import KeySection, write_report
 from sketchfast.training.reptile import ReptileConfig
 from sketchfast.training.run_folder import RunFolder
 from sketchfast.training.sketch_descriptors import describe_set, read_trait_network, with_centroids
-from sketchfast.training.trait_sections import DescribedSketches, attention_section, trait_sections
+from sketchfast.training.task import shared_normal, shared_uniform
+from sketchfast.training.trait_results import Result, Search, TraitResults, describe_split
+from sketchfast.training.trait_results import search as search_pairs
+from sketchfast.training.trait_validation import drawn_again, usage_everywhere
 
 SCRIPT = "train/vtd.py"
 DECISIONS = """
@@ -129,14 +95,7 @@ Decisions (D), where the paper is silent:
           cosine; a larger lambda_KL was tried (100), used no more descriptors, and was left at the paper's.
 """
 
-DATA_SETS = ("synthetic", "sketchy", "qmul", "folder")
 MAY_CHANGE = ("data.root", "data.memory_gib", "evaluation", "methods", "seeds")  # when a run is resumed
-# synthetic: field of Data -> option of load_instances
-SIZES = {
-    "drawn_size": "size", "train_per_class": "train_per_class", "sketches_per_photo": "sketches_per_photo",
-    "queries_per_class": "queries_per_class", "gallery_per_class": "gallery_per_class",
-    "held_out_per_class": "held_out_per_class",
-}  # fmt: skip
 
 
 class Method(NamedTuple):
@@ -161,33 +120,8 @@ METHODS = {
     "full": Method("traits-soft"),
     "upper-bound": Method(on_target=True),
 }
-STAGE_1 = {
-    "traits": "",
-    "traits-without-revival": "-without-revival",
-}  # among methods, stage 1 alone -> end of its folder
+STAGE_1 = {"traits": "", "traits-without-revival": "-without-revival"}  # stage 1 alone -> end of its folder
 BASELINE = "hard-transfer"  # what the others are compared with
-
-
-@dataclass
-class Data:
-    root: str | None = None  # folder of the data set; none: the synthetic world
-    dataset: str = "sketchy"  # one of DATA_SETS: synthetic, sketchy, qmul, folder
-    group: str | None = None  # qmul: sandal, toe-shape, shoe-height, heel-shape or topline
-    gallery: Literal["all", "drawn"] = "all"  # photos that are searched: all, or those that somebody drew
-    size: int = 299  # side of the retrieval network's input in pixels
-    word_vectors: str | None = None  # of the categories' names, for word-vector: pickle, npz or text
-    extra_drawings: str | None = None
-    """Folder of QuickDraw's <class>.ndjson: more sketches for stage 1, without those of unseen categories."""
-    memory_gib: float = 4.0  # decode a set once into memory when it fits this
-    seed: int = 0  # of the split where it is random, of the upper bound's half, and of the synthetic world
-    drawn_size: int | None = None  # the sizes of the synthetic world: side of its pictures in pixels
-    train_per_class: int | None = None
-    sketches_per_photo: int | None = None
-    queries_per_class: int | None = None
-    gallery_per_class: int | None = None
-    held_out_per_class: int | None = None
-    unseen: tuple[str, ...] = ()  # names of the unseen categories; none: those published for the data set
-    held_out_share: float | None = None  # of seen categories' photos; none: Sketchy's testset.txt
 
 
 @dataclass
@@ -247,24 +181,9 @@ class Optimizer:
 
 
 @dataclass
-class Competitors:
-    """What only one row of table 1 has."""
-
-    reptile: ReptileConfig = field(default_factory=ReptileConfig)
-    crossgrad_epsilon: float = 1.0
-    crossgrad_alpha: float = 0.5
-    crossgrad_triplet: float = 1.0  # weight of eq. 9 beside CrossGrad's losses
-    cvae: CVAEConfig = field(default_factory=CVAEConfig)
-    cvae_epochs: int = 100
-    cvae_lr: float = 1e-3
-    vae_kl: float = 1.0  # weight of the VAE's divergence
-
-
-@dataclass
 class Evaluation:
-    checkpoint: Literal["best", "last"] = (
-        "last"  # of stage 2's epochs, by Acc@1 on held-out pairs of seen categories
-    )
+    checkpoint: Literal["best", "last"] = "last"
+    """Of stage 2's epochs, by Acc@1 on held-out pairs of seen categories."""
     at: tuple[int, ...] = (1, 5, 10)
 
 
@@ -307,7 +226,9 @@ class TraitTask(Task):
         self.shown: ImageSet | None = None
 
     def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
-        self.source = self.source or sketch_batches(self.recipe, self.sketches, self.model)
+        o, seed = self.recipe.trait_training, self.recipe.loop.seed
+        own = self.model.preprocess, o.batch, seed, o.repeats, self.recipe.memory
+        self.source = self.source or ClassBatches(self.sketches, *own)
         return self.source.epoch(epoch, rank, world, start_step)
 
     def make_optimizer(self, params: Iterable[Any]) -> torch.optim.Optimizer:
@@ -323,10 +244,8 @@ class TraitTask(Task):
         share = context.epoch / max(how.epochs - 1, 1)
         lambda_kl, lambda_row, lambda_col = (a + (b - a) * share for a, b in (how.kl, how.row, how.col))
         uniform = None
-        if config.assignment == "hard":  # for the global batch, so that it depends on no number of processes
-            everywhere = len(s) * context.world_size, config.descriptors
-            uniform = torch.rand(everywhere, generator=context.shared_generator)
-            uniform = uniform[context.local_slice(len(s))].to(s.device)
+        if config.assignment == "hard":
+            uniform = shared_uniform(context, len(s), config.descriptors)
         out = context.model(s, uniform)  # eq. 1-3
         L_rec = reconstruction_error(out.reconstruction, s)
         if config.assignment == "hard":
@@ -343,8 +262,8 @@ class TraitTask(Task):
         shown = np.linspace(0, len(self.sketches) - 1, min(1000, len(self.sketches)))
         self.shown = self.shown or self.sketches.subset(np.unique(shown.astype(np.int64)))
         with fabric.autocast():
-            usage, revived = self.usage(fabric), 0
-            error = drawn_again(self.model, self.shown, self.recipe.memory)
+            usage = usage_everywhere(self.model, self.sketches, fabric, self.recipe.memory)
+            error, revived = drawn_again(self.model, self.shown, self.recipe.memory), 0
         if how.revive and epoch + 1 < how.epochs:  # a copy made after the last epoch would never compete
             random = torch.Generator().manual_seed(stream_seed(self.recipe.loop.seed, 2, epoch))
             noise = torch.randn(self.model.dictionary.shape, generator=random)
@@ -356,25 +275,6 @@ class TraitTask(Task):
             "per_category": float(usage.per_category.mean()),
         }
 
-    def usage(self, fabric: Any) -> TraitUsage:
-        """Of all training sketches, over all processes."""
-        own = self.sketches
-        if fabric.world_size > 1:
-            own = own.subset(np.arange(fabric.global_rank, len(own), fabric.world_size))
-        counts = torch.from_numpy(DescribedSketches.of(self.model, own, self.recipe.memory).usage.counts)
-        everywhere = fabric.all_reduce(counts.to(fabric.device), reduce_op="sum").cpu()
-        return TraitUsage(everywhere.numpy(), tuple(own.names))
-
-
-@torch.no_grad()
-def drawn_again(network: TraitNetwork, sketches: ImageSet, memory: int) -> float:
-    """L_rec of the network as it is tested, each sketch with its own descriptor."""
-    pixels, device, total = Pixels(sketches, network.preprocess, memory), network.dictionary.device, 0.0
-    for rows in np.array_split(np.arange(len(sketches)), -(-len(sketches) // 256)):
-        s = normalize(pixels.take(rows).to(device), network.preprocess)
-        total += float(reconstruction_error(network(s).reconstruction, s)) * len(rows)
-    return total / len(sketches)
-
 
 class RetrievalTask(Task):
     """Stage 2. F_s, F_p: features of sketches and photos; phi: descriptors of the sketches; w = 1 + eta; eq. 8-11."""
@@ -382,22 +282,13 @@ class RetrievalTask(Task):
     name, monitor, mode = "vtd", "accuracy@1", "max"
 
     def __init__(
-        self,
-        recipe: Recipe,
-        pairs: PairedSet,
-        held_out: PairedSet | None,
-        describer: Any = None,
-        title: str = "vtd",
-    ) -> None:
+        self, recipe: Recipe, pairs: PairedSet, held_out: PairedSet | None, describer: Any = None, title: str = "vtd"
+    ) -> None:  # fmt: skip
         self.recipe, self.pairs, self.held_out, self.title = recipe, pairs, held_out, title
         self.phi: torch.Tensor | None = None
-        if (
-            describer is not None
-        ):  # it is frozen: descriptors of the sketches and of their mirror images, [2, N, M]
-            both = (
-                describe_set(describer, pairs.sketches, mirrored, recipe.memory) for mirrored in (False, True)
-            )
-            self.phi = torch.stack(list(both))
+        if describer is not None:  # it is frozen
+            own = [describe_set(describer, pairs.sketches, flip, recipe.memory) for flip in (False, True)]
+            self.phi = torch.stack(own)  # of the sketches and of their mirror images, [2, N, M]
         config = replace(recipe.model, descriptor_dim=0 if self.phi is None else self.phi.shape[2])
         torch.manual_seed(stream_seed(recipe.loop.seed, 2))
         self.model = VTD(config, pairs.names, Preprocess(recipe.data.size), describer)
@@ -422,18 +313,14 @@ class RetrievalTask(Task):
     def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, torch.Tensor]:
         o, loss, model = self.recipe.optimizer, self.recipe.loss, self.model
         S, P, mirrored = augment_instances(batch, self.recipe.augmentation, model.preprocess, o.group)
-        phi = noise = None
-        everywhere, here = len(S) * context.world_size, context.local_slice(len(S))
-        uniform = torch.rand(everywhere, generator=context.shared_generator)[here].to(S.device)
+        uniform, phi, noise = shared_uniform(context, len(S)), None, None
         if self.phi is not None:
             phi = self.phi[mirrored.long(), batch["row"]]
-            noise = torch.randn(everywhere, model.backbone.num_features, generator=context.shared_generator)
-            noise = noise[here].to(S.device)
+            noise = shared_normal(context, len(S), model.backbone.num_features)
         out = context.model(S, P, phi, noise)  # eq. 8, 10
         photos = out.photo.unflatten(0, (-1, o.group + o.distractors))
-        L_tri = group_triplet_loss(
-            out.sketch, photos, out.weights, loss.margin, loss.negatives, uniform
-        )  # eq. 9
+        # eq. 9
+        L_tri = group_triplet_loss(out.sketch, photos, out.weights, loss.margin, loss.negatives, uniform)
         if out.mu is None:
             return {"loss": L_tri}
         L_con = gaussian_kl(out.mu, out.log_variance)
@@ -458,11 +345,9 @@ class Sources:
     def sketches(self) -> ImageSet:
         """Of stage 1: the training sketches, and other drawings but for those of unseen categories."""
         own, folder = self.split.train.sketches, self.recipe.data.extra_drawings
-        return (
-            own
-            if folder is None
-            else with_drawings(own, folder, self.split.unseen_names, canvas=self.recipe.traits.size)
-        )
+        if folder is None:
+            return own
+        return with_drawings(own, folder, self.split.unseen_names, canvas=self.recipe.traits.size)
 
     @cached_property
     def edges(self) -> ImageSet:
@@ -475,11 +360,6 @@ class Sources:
         return self.split.train.joined(self.split.target_half(self.recipe.data.seed))
 
 
-def sketch_batches(recipe: Recipe, sketches: ImageSet, model: Any) -> ClassBatches:
-    o = recipe.trait_training
-    return ClassBatches(sketches, model.preprocess, o.batch, recipe.loop.seed, o.repeats, recipe.memory)
-
-
 def pair_batches(recipe: Recipe, pairs: PairedSet, model: VTD) -> InstanceBatches:
     o, seed = recipe.optimizer, recipe.loop.seed
     return InstanceBatches(
@@ -487,25 +367,9 @@ def pair_batches(recipe: Recipe, pairs: PairedSet, model: VTD) -> InstanceBatche
     )
 
 
-class Search(NamedTuple):
-    """Each sketch searched in the photos of its own category; distances [q_c, n_c] of each category."""
-
-    scores: InstanceScores
-    distances: list[Any]
-
-
 def search(recipe: Recipe, pairs: PairedSet, model: VTD, generator: CVAERegression | None = None) -> Search:
     """generator: of photo features, for CVAE regression."""
-    at, memory = recipe.evaluation.at, recipe.memory
-    if generator is not None:
-        device = next(model.parameters()).device
-        S, P = (encode(model, images, device, memory=memory) for images in (pairs.sketches, pairs.photos))
-        distances = search_generated(generator, S, P, pairs)
-        return Search(evaluate_instances(distances, pairs, at), distances)
-    described = model.describer is not None
-    phi = describe_set(model.describer, pairs.sketches, memory=memory) if described else None
-    found = score_model(model, pairs, phi, memory, at)
-    return Search(found.scores, found.distances)
+    return search_pairs(model, pairs, recipe.evaluation.at, recipe.memory, generator)
 
 
 def held_out_accuracy(recipe: Recipe, held_out: PairedSet | None, model: VTD) -> dict[str, float]:
@@ -547,7 +411,7 @@ class Networks:
         r, (_, kind, *without) = self.recipe, name.split("-", 2)
         how = replace(r.trait_training, revive=r.trait_training.revive and not without)
         config = replace(r.traits, assignment="hard" if kind == "hard" else "soft")
-        taken = None if r.traits_from is None else read_trait_network(r.traits_from, config)
+        taken = None if r.traits_from is None else read_trait_network(r.traits_from, config, name)
         if taken is not None and not how.fine_tune:
             return taken
         sketches = self.sources.edges if kind == "edge" else self.sources.sketches
@@ -569,37 +433,22 @@ class Networks:
             K, seed = r.traits.descriptors, r.loop.seed
             vae = self.describer("sketch-vae")
             return self.once(name, lambda: with_centroids(vae, self.sources.sketches, K, seed, r.memory))
-        make = {"sketch-vae": self.vae, "classifier": self.classifier}.get(name, lambda: self.traits(name))
-        return self.once(name, make) if name else None
+        make = self.other_describer if name in ("sketch-vae", "classifier") else self.traits
+        return self.once(name, partial(make, name)) if name else None
 
-    def vae(self) -> SketchVAE:
-        r, t, c = self.recipe, self.recipe.traits, self.recipe.competitors
-        torch.manual_seed(stream_seed(r.loop.seed, 1))
-        model = SketchVAE(SketchVAEConfig(t.dim, t.channels, t.size, t.ink_margin))
-        how = self.in_stage_1(model, self.sources.sketches)
-        task = VAETask(model, kl_weight=c.vae_kl, title="sketch-vae", **how)
-        return self.train("sketch-vae", task, r.trait_training.epochs)
-
-    def classifier(self) -> ClassifierFeatures:
-        r, m, sketches = self.recipe, self.recipe.model, self.split.train.sketches
-        torch.manual_seed(stream_seed(r.loop.seed, 1))
-        net = m.backbone, m.weights, m.stem, m.stem_stride, m.width
-        config = ClassifierFeaturesConfig(*net, len(sketches.names), r.data.size, r.traits.ink_margin)
-        model = ClassifierFeatures(config, sketches.names)
-        how = self.in_stage_1(model, sketches)
-        task = ClassifierTask(model, title="classifier", **how)
-        return self.train("classifier", task, r.trait_training.epochs)
-
-    def in_stage_1(self, model: Any, sketches: ImageSet) -> dict[str, Any]:
-        """How a network is trained that stands in the trait network's place."""
-        r, how, held_out = self.recipe, self.recipe.trait_training, self.split.held_out
-        return {
-            "source": sketch_batches(r, sketches, model),
-            "augmentation": how.augmentation,
-            "optimisation": Optimisation(partial(torch.optim.Adam, lr=how.lr)),
-            "held_out": None if held_out is None else held_out.sketches,
-            "memory": r.memory,
-        }
+    def other_describer(self, name: str) -> Any:
+        """The VAE or the classifier, trained as the trait network in whose place it stands."""
+        r, how, t, held_out = self.recipe, self.recipe.trait_training, self.recipe.traits, self.split.held_out
+        sketches = self.sources.sketches if name == "sketch-vae" else self.split.train.sketches
+        own = how.batch, how.repeats, how.lr, how.augmentation, r.loop.seed, r.memory
+        training = SketchTraining(sketches, None if held_out is None else held_out.sketches, *own)
+        if name == "sketch-vae":
+            config = SketchVAEConfig(t.dim, t.channels, t.size, t.ink_margin)
+            task: Task = networks_of_others.sketch_vae(config, training, r.competitors.vae_kl, name)
+        else:
+            net = r.model.backbone_spec()
+            task = networks_of_others.sketch_classifier(net, r.data.size, t.ink_margin, training, name)
+        return self.train(name, task, how.epochs)
 
     def base(self) -> VTD:
         r = self.recipe
@@ -624,55 +473,28 @@ class Networks:
     def task(self, row: Method, plain: RetrievalTask) -> tuple[Task, int]:
         """How F is trained from where `plain` starts, and for how many epochs."""
         r, c, model, pairs = self.recipe, self.recipe.competitors, plain.model, plain.pairs
+        own: dict[str, Any] = {"seed": r.loop.seed, "title": plain.title}
         if row.training == "triplet":
             return plain, r.loop.epochs
+        if row.training == "cvae":
+            where = {"accelerator": r.loop.accelerator, "memory": r.memory}
+            return networks_of_others.cvae_regression(model, pairs, c, **where, **own), c.cvae_epochs
+        triplets = Triplets(pair_batches(r, pairs, model), r.augmentation, r.loss.margin, r.loss.negatives)
         score = partial(held_out_accuracy, r, plain.held_out)
-        stage_2 = Optimisation(r.optimizer.make, r.optimizer.factor)
-        seed, D = r.loop.seed, model.backbone.num_features
-        if row.training == "cvae":  # on frozen features
-            model.to(
-                torch.accelerator.current_accelerator() or "cpu" if r.loop.accelerator != "cpu" else "cpu"
-            )
-            device = next(model.parameters()).device
-            S, P = (
-                encode(model, images, device, memory=r.memory) for images in (pairs.sketches, pairs.photos)
-            )
-            generator = CVAERegression(replace(c.cvae, feature_dim=D))
-            adam = Optimisation(partial(torch.optim.Adam, lr=c.cvae_lr))
-            batch = min(128, len(S))
-            task: Task = CVAETask(
-                generator, S, P, pairs.photo_of, adam, seed=seed, batch_size=batch, title=plain.title
-            )
-            return task, c.cvae_epochs
-        source = pair_batches(r, pairs, model)
-        triplets = Triplets(source, r.augmentation, r.loss.margin, r.loss.negatives)
-        if row.training == "reptile":  # as many steps as the others
-            task = ReptileTask(model, triplets, c.reptile, stage_2, score, seed=seed, title=plain.title)
-            return task, max(1, round(r.loop.epochs * len(source.epoch(0)) / c.reptile.steps_per_epoch))
-        domain, _ = build_backbone(r.model.backbone_spec())
-        most, crossed = int(np.bincount(pairs.photos.labels).max()), (c.crossgrad_epsilon, c.crossgrad_alpha)
-        net = CrossGradNet(model, D, domain, most, len(pairs.names), *crossed)
-        weight = c.crossgrad_triplet
-        task = CrossGradTask(net, triplets, stage_2, score, triplet_weight=weight, title=plain.title)
-        return task, r.loop.epochs
+        how = c, Optimisation(r.optimizer.make, r.optimizer.factor), score
+        if row.training == "reptile":
+            return networks_of_others.reptile(model, triplets, *how, epochs=r.loop.epochs, **own)
+        net = r.model.backbone_spec()
+        crossgrad = networks_of_others.crossgrad(model, triplets, *how, backbone=net, title=plain.title)
+        return crossgrad, r.loop.epochs
 
 
 # ---- a run ----
 
 
-class Result(NamedTuple):
-    """One method with one seed of training."""
-
-    seed: int
-    method: str
-    model: VTD
-    found: Search
-
-
 def check(recipe: Recipe) -> None:
     """ValueError or OSError for what would otherwise come to light after hours of training, or never."""
-    check_dataset(recipe.data.dataset, DATA_SETS)
-    data, how, o, e = recipe.data, recipe.trait_training, recipe.optimizer, recipe.evaluation
+    data, model, how, o = recipe.data, recipe.model, recipe.trait_training, recipe.optimizer
     known = (*METHODS, *STAGE_1)
     if unknown := [name for name in recipe.methods if name not in known]:
         raise ValueError(f"--methods: expected some of {', '.join(known)}; found {', '.join(unknown)}")
@@ -681,27 +503,8 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"--{name}: expected one or more, each once; found {values}")
     if min(recipe.seeds) < 0 or recipe.loop.seed != LoopConfig.seed:
         raise ValueError("--seeds are those of training, 0 or more; --loop.seed is set from them")
-    if data.dataset == "qmul" and (data.word_vectors or data.unseen or data.held_out_share is not None):
-        raise ValueError(
-            "--data.word-vectors, .unseen and .held-out-share are not for data set qmul, whose --data.group says what is unseen"
-        )
-    if data.dataset == "synthetic" and (data.root or data.word_vectors or data.held_out_share):
-        raise ValueError(
-            "--data.root, --data.word-vectors and --data.held-out-share belong to a data set, but --data.dataset is "
-            f"synthetic; name {', '.join(DATA_SETS[1:-1])} or {DATA_SETS[-1]}"
-        )
-    if data.dataset != "synthetic" and data.root is None:
-        raise ValueError(f"data set {data.dataset!r} needs its folder: --data.root DIR")
-    if (data.dataset == "qmul") != (data.group in GROUPS) or (data.dataset != "qmul" and data.group):
-        raise ValueError(
-            f"--data.group: expected one of {', '.join(GROUPS)} with data set qmul and none with others; "
-            f"found {data.group!r} with {data.dataset!r}"
-        )
-    for name in SIZES if data.dataset != "synthetic" else ():
-        if getattr(data, name) is not None:
-            flag = f"--data.{name.replace('_', '-')}"
-            raise ValueError(f"{flag} is a size of the synthetic world, not of data set {data.dataset!r}")
-    if recipe.model.descriptor_dim or recipe.model.describer != "none" or recipe.model.describer_config:
+    check_data(data)
+    if model.descriptor_dim or model.describer != "none" or model.describer_config:
         raise ValueError("--model.descriptor-dim, .describer and .describer-config follow from the method")
     if recipe.traits.assignment == "hard" and not set(recipe.methods) <= set(STAGE_1):
         raise ValueError(
@@ -716,39 +519,30 @@ def check(recipe: Recipe) -> None:
     for folder in (data.root, data.extra_drawings, recipe.traits_from):
         if folder is not None and not Path(folder).is_dir():
             raise NotADirectoryError(f"no such folder: {folder}")
-    for name, value, least in (
-        ("traits.descriptors", recipe.traits.descriptors, 2), ("trait-training.epochs", how.epochs, 1),
-        ("trait-training.batch", how.batch, 2), ("trait-training.repeats", how.repeats, 1),
-        ("trait-training.beta", how.beta, 0.0), ("base.epochs", recipe.base.epochs, 0), ("loop.epochs", recipe.loop.epochs, 1),
-        ("optimizer.batch", o.batch, 2), ("optimizer.group", o.group, 1), ("optimizer.distractors", o.distractors, 0),
-        ("optimizer.repeats", o.repeats, 1), ("loss.margin", recipe.loss.margin, 0.0),
-        ("loss.lambda-con", recipe.loss.lambda_con, 0.0), ("data.size", data.size, 32),
-        ("data.memory-gib", data.memory_gib, 0.0), ("evaluation.at", min(e.at, default=0), 1),
-    ):  # fmt: skip
-        if not least <= value < math.inf:
-            raise ValueError(f"--{name}: expected at least {least}, found {value}")
-    rates = {"optimizer.lr": o.lr, "trait-training.lr": how.lr, "base.lr": recipe.base.lr}
-    for name, value in {**rates, "model.width": recipe.model.width}.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"--{name}: expected a number above 0, found {value}")
+    least = {
+        "traits.descriptors": 2, "trait_training.epochs": 1, "trait_training.batch": 2, "trait_training.repeats": 1,
+        "trait_training.beta": 0.0, "base.epochs": 0, "loop.epochs": 1, "optimizer.batch": 2, "optimizer.group": 1,
+        "optimizer.distractors": 0, "optimizer.repeats": 1, "loss.margin": 0.0, "loss.lambda_con": 0.0, "data.size": 32,
+        "data.memory_gib": 0.0, "evaluation.at": 1,
+    }  # fmt: skip
+    check_ranges(recipe, least, above_0=("optimizer.lr", "trait_training.lr", "base.lr", "model.width"))
     if o.batch % o.group or o.group + o.distractors < 2:
         raise ValueError(
             f"--optimizer.group and .distractors: expected at least 2 photos in a group, and a batch of whole groups; "
             f"found {o.group} and {o.distractors} with --optimizer.batch {o.batch}"
         )
     if recipe.traits_from is not None:
-        read_trait_network(recipe.traits_from, recipe.traits)
+        for network in dict.fromkeys(map(partial(stage_1_of, recipe), recipe.methods)):
+            read_trait_network(recipe.traits_from, recipe.traits, network)
     check_writable(recipe.loop.out)
 
 
-def load_split(data: Data) -> InstanceSplit:
-    options: dict[str, Any] = {"gallery": data.gallery, "seed": data.seed}
-    if data.dataset == "synthetic":
-        options |= {option: getattr(data, name) for name, option in SIZES.items()}
-    options |= {name: getattr(data, name) for name in ("group", "word_vectors", "held_out_share")}
-    options["unseen"] = data.unseen or None
-    given = {name: value for name, value in options.items() if value is not None}
-    return load_instances(data.dataset, data.root, **given)
+def stage_1_of(recipe: Recipe, method: str) -> str | None:
+    """The trait network of a method, or that of stage 1 alone; None for a method without one."""
+    if method in STAGE_1:
+        return f"traits-{recipe.traits.assignment}{STAGE_1[method]}"
+    name = METHODS[method].describer
+    return name if name.startswith("traits-") else None
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
@@ -771,7 +565,7 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
         try:
             for method in recipe.methods:
                 if method in STAGE_1:
-                    networks.describer(f"traits-{recipe.traits.assignment}{STAGE_1[method]}")
+                    networks.describer(str(stage_1_of(recipe, method)))
                     continue
                 model, generator = networks.method(method)
                 found.append(Result(seed, method, model, search(own, split.test, model, generator)))
@@ -781,54 +575,19 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     if not is_main():
         return None
 
-    # Of the first seed, and before anything else that takes long or may fail.
-    main = main_method(recipe.methods)
-    first = {result.method: result for result in found if result.seed == recipe.seeds[0]}
-    stored = first[main].model if main in first else next(iter(all_networks[0].made.values()))
-    save_model(out / "model", stored, {"task": main, "recipe": name, "data": split.name})
-    described = [
-        (networks.recipe.loop.seed, which, part, DescribedSketches.of(network, images, recipe.memory))
-        for networks in all_networks
-        for which, network in networks.made.items()
-        if isinstance(network, TraitNetwork)
-        for part, images in (("train", split.train.sketches), ("test", split.test.sketches))
-    ]
-    scored = {m: [r.found.scores for r in found if r.method == m] for m in first}
-    means = mean_of_seeds(scored, BASELINE)
-    results: dict[str, Any] = {
-        "data": split.summary(),
-        "rows": [{"seed": r.seed, "method": r.method, **r.found.scores.to_dict()} for r in found],
-        "means": [row.to_dict() for row in means],
-        "traits": [
-            {"seed": seed, "network": which, "of": part, **sketches.usage.to_dict()}
-            for seed, which, part, sketches in described
-        ],
-    }
+    chosen, first = main_method(recipe.methods), all_networks[0]
+    models = [r.model for r in found if r.seed == recipe.seeds[0] and r.method == chosen]
+    stored = models[0] if models else next(iter(first.made.values()))
+    # Before anything else that takes long or may fail.
+    save_model(out / "model", stored, {"task": chosen, "recipe": name, "data": split.name})
+    each = ((own.recipe.loop.seed, own.made) for own in all_networks)
+    described = [d for seed, made in each for d in describe_split(seed, made, split, recipe.memory)]
+    summary = TraitResults(split, recipe.seeds, chosen, BASELINE, found, described)
+    results = summary.to_dict()
     atomic.write_json(out / "results.json", results)
-    scores = {method: result.found.scores for method, result in first.items()}
-    if scores:
-        print(f"seed {recipe.seeds[0]}\n{format_instance_rows(scores)}")
-        print("mean of the seeds, difference to hard transfer on the same sketches", *means, sep="\n")
-    for row in results["traits"]:
-        print("seed {seed}, {network}, {of} sketches: {share_used:.1%} of {descriptors} descriptors in use, "
-              "{per_category_mean:.1f} +- {per_category_std:.1f} a category".format(**row))  # fmt: skip
-    sections: list[Section] = [TextSection("Data", split.summary())]
-    if scores:
-        base = BASELINE if BASELINE in scores else main
-        told = "unseen categories" if len(recipe.seeds) == 1 else f"unseen categories, seed {recipe.seeds[0]}"
-        sections.append(instance_numbers(scores, main, base, told))
-        sections += (
-            [means_table(means, BASELINE, recipe.seeds, "unseen categories")] if len(recipe.seeds) > 1 else []
-        )
-        sections += [
-            instance_methods_table(scores, main, base, told),
-            instance_categories_table(scores, main, base, told),
-        ]
-        sections += instance_grids(split.test, first[main].found.distances, scores[main], told)
-    sections += trait_report(all_networks[0], described, first.get(main), split)
-    for trained, records in all_networks[0].histories.items():
-        sections += [replace(section, title=f"Training {trained}") for section in history_sections(records)]
-    sections.append(KeySection("Config", {"config": name, **dataclasses.asdict(recipe)}))
+    print(summary)
+    config = KeySection("Config", {"config": name, **dataclasses.asdict(recipe)})
+    sections = [*summary.sections(first.histories), config]
     print(f"model   {out / 'model'}")
     print(f"report  {write_report(out, f'Visual traits, {name}: {split.name}', [], sections)}")
     return results
@@ -841,34 +600,6 @@ def main_method(methods: Iterable[str]) -> str:
     return "full" if "full" in names else (fair or names)[-1]
 
 
-def trait_report(
-    networks: Networks, described: list[Any], main: Result | None, split: InstanceSplit
-) -> list[Section]:
-    """Of the trait network of the main method, or of the first one that there is."""
-    parts = {
-        (which, part): sketches
-        for seed, which, part, sketches in described
-        if seed == networks.recipe.loop.seed
-    }
-    if not parts:
-        return []
-    own = main.model.describer if main is not None else None
-    names = [name for name, network in networks.made.items() if isinstance(network, TraitNetwork)]
-    name = next((name for name in names if networks.made[name] is own), names[0])
-    seen, unseen = parts[name, "train"], parts[name, "test"]
-    histories = {
-        which: [r["used"] for r in networks.histories[which] if r["kind"] == "validation"]
-        for which in names
-        if which in networks.histories
-    }
-    sections = trait_sections(networks.made[name], seen, unseen, histories, split.semantic)
-    if main is not None and networks.made[name] is own:
-        sections.append(
-            attention_section(main.model, split.test, unseen.assignments, main.found.scores.ranks)
-        )
-    return sections
-
-
 def is_main() -> bool:
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
@@ -876,17 +607,12 @@ def is_main() -> bool:
 # ---- named configs: one for each row of tables 1, 2 and 3 ----
 
 
-def paper(methods: tuple[str, ...], **changes: Any) -> Recipe:
-    return Recipe(methods=methods, **changes)
-
-
 def on_shoes(group: str, row: str) -> Recipe:
     """Table 2: within QMUL-Shoe-V2, 10 epochs; the traits are those learnt on Sketchy (--traits-from)."""
     method = "full" if row.startswith("ours") else row
     how = TraitTraining(epochs=10, fine_tune=True) if row == "ours-sketchy-ft" else TraitTraining()
-    return Recipe(
-        (method,), data=Data(dataset="qmul", group=group), trait_training=how, loop=LoopConfig(epochs=10)
-    )
+    data = Data(dataset="qmul", group=group)
+    return Recipe((method,), data=data, trait_training=how, loop=LoopConfig(epochs=10))
 
 
 SMALL_CHANNELS = (16, 32, 64, 128, 128)  # of the trait network: a quarter of the paper's
@@ -899,32 +625,19 @@ def small(methods: tuple[str, ...], data: Data, **changes: Any) -> Recipe:
         data=replace(data, size=64),
         traits=TraitConfig(descriptors=50, dim=128, channels=SMALL_CHANNELS),
         trait_training=TraitTraining(
-            epochs=10,
-            batch=96,
-            lr=1e-3,
-            decay="cosine",
-            row=(10.0, 100.0),
-            col=(50.0, 500.0),
+            epochs=10, batch=96, lr=1e-3, decay="cosine", row=(10.0, 100.0), col=(50.0, 500.0),
             augmentation=SketchAugmentation(rotation=5.0, scale=(0.9, 1.1)),
         ),
         base=Base(epochs=8, lr=2e-3),
         model=VTDConfig("resnet10", "none", width=0.5),
         loss=Loss(margin=0.3, lambda_con=1e-5, negatives="all"),
-        competitors=Competitors(
-            ReptileConfig(inner_steps=10), cvae=CVAEConfig(latent=64, hidden=256, samples=50)
-        ),
+        competitors=Competitors(ReptileConfig(inner_steps=10), cvae=CVAEConfig(latent=64, hidden=256, samples=50)),
         optimizer=Optimizer("adamw", 64, group=4, lr=1e-3, weight_decay=0.05, warmup=0.05, decay="cosine"),
         augmentation=Augmentation(
-            scale=(0.8, 1.25),
-            rotation=10.0,
-            shift=0.05,
-            pair_together=False,
-            colour=0.4,
-            grey=0.3,
-            thickness=0.3,
+            scale=(0.8, 1.25), rotation=10.0, shift=0.05, pair_together=False, colour=0.4, grey=0.3, thickness=0.3
         ),
         loop=LoopConfig(epochs=3, precision="auto"),
-    )
+    )  # fmt: skip
     return replace(recipe, **changes)
 
 
@@ -942,34 +655,23 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     )
     # Many test categories of the cut-down Sketchy have two drawn photos in the upper bound's half.
     real = replace(real, optimizer=replace(real.optimizer, batch=48, group=2, distractors=1))
+    stage_1 = replace(real.trait_training, epochs=14, batch=128)
     configs: dict[str, tuple[str, Recipe]] = {
-        "demo": (
-            "the synthetic world, four methods and three seeds, minutes on two cores",
-            small(four, synthetic, seeds=(0, 1, 2)),
-        ),
-        "methods": (
-            "the synthetic world, every method of table 1 from scratch, one seed",
-            small(scratch, synthetic),
-        ),
+        "demo": ("the synthetic world, four methods and three seeds, minutes on two cores",
+                 small(four, synthetic, seeds=(0, 1, 2))),
+        "methods": ("the synthetic world, every method of table 1 from scratch, one seed", small(scratch, synthetic)),
         "sketchy-small": ("real sketches and photos from scratch: zeroshot0 of a cut-down Sketchy", real),
-        "traits-real": (
-            "stage 1 alone on real sketches: Sketchy's seen categories and --data.extra-drawings",
-            small(
-                tuple(STAGE_1),
-                Data(dataset="sketchy"),
-                traits=TraitConfig(channels=SMALL_CHANNELS),
-                trait_training=replace(real.trait_training, epochs=14, batch=128),
-            ),
-        ),
-    }
+        "traits-real": ("stage 1 alone on real sketches: Sketchy's seen categories and --data.extra-drawings",
+                        small(tuple(STAGE_1), Data(), traits=TraitConfig(channels=SMALL_CHANNELS), trait_training=stage_1)),
+    }  # fmt: skip
     for method in METHODS:
-        configs[f"table1-{method}"] = f"table 1: {method}", paper((method,))
+        configs[f"table1-{method}"] = f"table 1: {method}", Recipe((method,))
     for group in GROUPS:
         for row in ("hard-transfer", "ours-sketchy", "ours-sketchy-ft", "upper-bound"):
             configs[f"table2-{group}-{row}"] = f"table 2: {group}, {row}", on_shoes(group, row)
     for K in (20, 100, 300, 1000):
         for method, said in (("hard", "hard"), ("full", "soft")):
-            recipe = paper((method,), traits=TraitConfig(descriptors=K))
+            recipe = Recipe((method,), traits=TraitConfig(descriptors=K))
             configs[f"table3-{said}-{K}"] = f"table 3: {K} descriptors, {said} assignment", recipe
     return configs
 

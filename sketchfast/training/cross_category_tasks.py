@@ -1,8 +1,7 @@
 """How the competitors of visual trait descriptors are trained (Pang et al., CVPR 2019, section 4.2 and table 1).
 
 Reptile and CrossGrad train a retrieval network like hard transfer's in another way; CVAE regression trains on its frozen
-features; a variational autoencoder and a sketch classifier give other descriptors than traits.
-Each is a `Task`: give it to `fit`.
+features. Each is a `Task`: give it to `fit`.
 """
 
 from __future__ import annotations
@@ -14,23 +13,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sketchfast.data.augmentation import Augmentation
 from sketchfast.data.batches_ahead import ShuffledEpoch
-from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augment_sketches
-from sketchfast.data.image_set import ImageSet
 from sketchfast.data.instance_batches import InstanceBatches, augment_instances
 from sketchfast.data.instances import PairedSet
-from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.models.cvae_regression import CVAERegression
 from sketchfast.nn.crossgrad import CrossGradNet
-from sketchfast.nn.dynamic_weights import Negatives, gaussian_kl, group_triplet_loss
+from sketchfast.nn.dynamic_weights import Negatives, group_triplet_loss
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training.reptile import Reptile, ReptileConfig, SubtaskBatches
-from sketchfast.training.task import StepContext, Task
+from sketchfast.training.task import StepContext, Task, shared_normal, shared_uniform
 
 Score = Callable[[Any], Mapping[str, float]]
 """The retrieval network in evaluation mode -> its metrics after an epoch, such as accuracy@1 on held-out photos."""
@@ -64,14 +59,14 @@ class Triplets:
 
     def loss(self, sketches: Tensor, photos: Tensor, context: StepContext) -> Tensor:
         """Eq. 9 without weights, of F_s [B, D] and F_p [B / g n, D]."""
-        # For the whole global batch, so that the negatives do not depend on the number of processes.
-        uniform = torch.rand(len(sketches) * context.world_size, generator=context.shared_generator)
-        uniform = uniform[context.local_slice(len(sketches))].to(sketches.device)
+        uniform = shared_uniform(context, len(sketches))
         photos = photos.unflatten(0, (-1, self.source.group + self.source.distractors))
         return group_triplet_loss(sketches, photos, None, self.margin, self.negatives, uniform)
 
 
-class _Competitor(Task):
+class CompetitorTask(Task):
+    """What they have in common: an optimizer and its schedule are given to them."""
+
     model: Any
 
     def __init__(
@@ -87,7 +82,7 @@ class _Competitor(Task):
         return self.optimisation.factor(step, total)
 
 
-class ReptileTask(_Competitor):
+class ReptileTask(CompetitorTask):
     """Hard transfer's loss in Reptile's order. An epoch is ``config.outer_per_epoch`` outer iterations.
 
     model: a VTD without weighting. seed: of the subtasks. Validation and an epoch's checkpoints see the slow weights."""
@@ -134,7 +129,7 @@ class ReptileTask(_Competitor):
         self.reptile.load_state(state)
 
 
-class CrossGradTask(_Competitor):
+class CrossGradTask(CompetitorTask):
     """CrossGrad's two losses, and eq. 9 on the features of the images as they are (D), so that they are a metric.
 
     model: a `CrossGradNet` around a VTD without weighting, which is what `score` gets and what is worth keeping afterwards.
@@ -191,7 +186,7 @@ def photo_numbers(pairs: PairedSet) -> np.ndarray:
     return numbers
 
 
-class CVAETask(_Competitor):
+class CVAETask(CompetitorTask):
     """CVAE regression on features that never change: sketches [N, D], photos [P, D], photo_of int64 [N] of training pairs.
 
     held_out: the same three of pairs that are not trained on, or None. The monitored loss is theirs."""
@@ -222,7 +217,9 @@ class CVAETask(_Competitor):
 
     def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, Tensor]:
         s, p = batch["sketch"], batch["photo"]
-        terms = self.model.loss(context.model(s, p, _noise(len(s), self.model.config.latent, context)), s, p)
+        terms = self.model.loss(
+            context.model(s, p, shared_normal(context, len(s), self.model.config.latent)), s, p
+        )
         return {
             "loss": terms.total, "reconstruction": terms.reconstruction, "KL": terms.kl,
             "regression": terms.regression,
@@ -244,101 +241,3 @@ class _FeatureEpoch(ShuffledEpoch):
     def batch(self, rows: slice) -> dict[str, Tensor]:
         items = torch.from_numpy(self.order[rows])
         return {"sketch": self.pairs[0][items], "photo": self.pairs[1][items]}
-
-
-class VAETask(_Competitor):
-    """A conventional variational autoencoder of sketches; its mean is the descriptor of "Ours-VAE".
-
-    (D) The squared error is summed over the pixels, as the trait network's, plus kl_weight times the KL.
-    held_out: sketches that are not trained on; the monitored loss is theirs, with z at its mean."""
-
-    def __init__(
-        self,
-        model: Any,
-        source: ClassBatches,
-        augmentation: SketchAugmentation,
-        optimisation: Optimisation,
-        held_out: ImageSet | None = None,
-        *,
-        kl_weight: float = 1.0,
-        memory: int = 4 << 30,
-        title: str = "",
-    ) -> None:
-        super().__init__("vae", model, optimisation, "held_out_loss", "min", title)
-        self.source, self.augmentation, self.kl_weight = source, augmentation, kl_weight
-        self.held_out, self.memory = held_out, memory
-
-    def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
-        return self.source.epoch(epoch, rank, world, start_step)
-
-    def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, Tensor]:
-        images = augment_sketches(batch, self.augmentation, self.model.preprocess)
-        noise = _noise(len(images), self.model.config.latent, context)
-        errors, kl = self._terms(context.model, images, noise)
-        error = errors.mean()
-        return {"loss": error + self.kl_weight * kl, "L_rec": error, "KL": kl}
-
-    def _terms(self, model: nn.Module, images: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Squared error of each sketch [B], and the batch's mean KL."""
-        out = model(images, noise)
-        errors = (out.reconstruction - images[:, :1]).float().square().sum(dim=(1, 2, 3))
-        return errors, gaussian_kl(out.mu, out.log_variance)
-
-    def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
-        def losses(images: Tensor, labels: Tensor) -> Tensor:
-            errors, kl = self._terms(self.model, images, None)
-            return errors + self.kl_weight * kl
-
-        return {self.monitor: _held_out_mean(losses, self.model, self.held_out, fabric, self.memory)}
-
-
-class ClassifierTask(_Competitor):
-    """A classifier of the seen categories' sketches; its penultimate features are the descriptor of "Ours-Classify"."""
-
-    def __init__(
-        self,
-        model: Any,
-        source: ClassBatches,
-        augmentation: SketchAugmentation,
-        optimisation: Optimisation,
-        held_out: ImageSet | None = None,
-        *,
-        memory: int = 4 << 30,
-        title: str = "",
-    ) -> None:
-        super().__init__("classifier", model, optimisation, "held_out_accuracy", "max", title)
-        self.source, self.augmentation, self.held_out, self.memory = source, augmentation, held_out, memory
-
-    def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
-        return self.source.epoch(epoch, rank, world, start_step)
-
-    def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, Tensor]:
-        logits = context.model(augment_sketches(batch, self.augmentation, self.model.preprocess))
-        return {"loss": F.cross_entropy(logits.float(), batch["label"])}
-
-    def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
-        def right(images: Tensor, labels: Tensor) -> Tensor:
-            return (self.model(images).argmax(dim=1) == labels).float()
-
-        return {self.monitor: _held_out_mean(right, self.model, self.held_out, fabric, self.memory)}
-
-
-def _noise(rows: int, length: int, context: StepContext) -> Tensor:
-    """Standard normal [rows, length], drawn for the whole global batch, so that it does not depend on the number of processes."""
-    noise = torch.randn(rows * context.world_size, length, generator=context.shared_generator)
-    return noise[context.local_slice(rows)].to(context.device)
-
-
-def _held_out_mean(
-    values: Callable[[Tensor, Tensor], Tensor], model: Any, images: ImageSet | None, fabric: Any, memory: int
-) -> float:
-    """Mean of values(network input, labels) -> [B] over a set of sketches; NaN without one."""
-    if images is None or not len(images):
-        return math.nan
-    pixels, found = Pixels(images, model.preprocess, memory), []
-    for rows in np.array_split(np.arange(len(images)), -(-len(images) // 128)):
-        batch = normalize(pixels.take(rows).to(fabric.device), model.preprocess)
-        labels = torch.from_numpy(images.labels[rows]).to(fabric.device)
-        with fabric.autocast():
-            found.append(values(batch, labels))
-    return float(torch.cat(found).mean())

@@ -1,7 +1,7 @@
 """What a recipe tells the training loop: the interface between a paper and `fit`."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -67,6 +67,23 @@ class StepContext:
             return tensor
         gathered = self.fabric.all_gather(tensor, sync_grads=tensor.requires_grad)
         return cast(Tensor, gathered).flatten(0, 1)
+
+
+def shared_uniform(context: StepContext, rows: int, *shape: int) -> Tensor:
+    """This process's [rows, *shape] of random numbers in [0, 1) that do not depend on the number of processes."""
+    return _of_global_batch(torch.rand, context, rows, shape)
+
+
+def shared_normal(context: StepContext, rows: int, *shape: int) -> Tensor:
+    """The same, standard normal."""
+    return _of_global_batch(torch.randn, context, rows, shape)
+
+
+def _of_global_batch(
+    draw: Callable[..., Tensor], context: StepContext, rows: int, shape: tuple[int, ...]
+) -> Tensor:
+    everywhere = draw(rows * context.world_size, *shape, generator=context.shared_generator)
+    return everywhere[context.local_slice(rows)].to(context.device)
 
 
 def step_generator(seed: int, step: int, micro_batch: int, kind: int, rank: int = 0) -> torch.Generator:

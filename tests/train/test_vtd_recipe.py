@@ -22,6 +22,7 @@ from sketchfast.data.extra_drawings import with_drawings
 from sketchfast.models import load_run
 from sketchfast.models.traits import TraitConfig, TraitNetwork
 from sketchfast.training import save_model
+from sketchfast.training.instance_data import SIZES
 
 RECIPE = Path(__file__).resolve().parents[2] / "train" / "vtd.py"
 SEEN, UNSEEN = ("airplane", "cat", "cup"), ("bus", "dog")
@@ -45,7 +46,7 @@ TINY = {
     "traits": TraitConfig(**TRAITS), "competitors.reptile.inner_steps": 2, "competitors.cvae_epochs": 1,
     "loop.log_every": 1, "loop.threads": 1, "loop.accelerator": "cpu", "loop.precision": "32-true",
 }  # fmt: skip
-NO_SIZES = {f"data.{name}": None for name in recipe.SIZES}
+NO_SIZES = {f"data.{name}": None for name in SIZES}
 
 
 def changed(config, settings: dict[str, object]):
@@ -354,8 +355,8 @@ def test_stage_1_alone_with_other_drawings(tmp_path: Path, sketchy: Path) -> Non
 
 
 def test_traits_of_another_run(tmp_path: Path, sketchy: Path, other_run: Path) -> None:
-    def train(out: str, traits_from: Path) -> None:
-        one = {"methods": ("full",), "seeds": (0,), "base__epochs": 0}
+    def train(out: str, traits_from: Path, method: str = "full") -> None:
+        one = {"methods": (method,), "seeds": (0,), "base__epochs": 0}
         run("sketchy-small", tmp_path / out, sketchy, traits_from=str(traits_from), **one)
 
     train("run", other_run / "k6")
@@ -369,6 +370,8 @@ def test_traits_of_another_run(tmp_path: Path, sketchy: Path, other_run: Path) -
     save_model(tmp_path / "plain" / "model", recipe.VTD(recipe.VTDConfig("resnet10", "none", width=0.125)))
     with pytest.raises(ValueError, match="expected a run with a trait network, found NoneType"):
         train("b", tmp_path / "plain")
+    with pytest.raises(ValueError, match="expected a trait network 'traits-hard', found only traits-soft"):
+        train("b", other_run / "k6", "hard")
     assert not (tmp_path / "b").exists()
 
 

@@ -25,15 +25,14 @@ from sketchfast.nn.crossgrad import CrossGradNet
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training import LoopConfig, fit
 from sketchfast.training.cross_category_tasks import (
-    ClassifierTask,
     CrossGradTask,
     CVAETask,
     Optimisation,
     ReptileTask,
     Triplets,
-    VAETask,
     photo_numbers,
 )
+from sketchfast.training.describer_tasks import ClassifierTask, VAETask
 from sketchfast.training.reptile import ReptileConfig
 
 SIZE, CATEGORIES, PHOTOS = 16, 4, 4
