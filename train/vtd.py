@@ -34,6 +34,7 @@ from sketchfast import atomic
 from sketchfast.data import ImageSet
 from sketchfast.data.augmentation import Augmentation
 from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augment_sketches
+from sketchfast.data.drawing_set import drawing_files
 from sketchfast.data.edge_maps import EdgeMaps
 from sketchfast.data.extra_drawings import with_drawings
 from sketchfast.data.instance_batches import InstanceBatches, augment_instances
@@ -66,6 +67,8 @@ DECISIONS = """
 Decisions (D), where the paper is silent:
   L_rec   squared error summed over the pixels of a 64 x 64 sketch with values in -1..1, mean over the batch. Sketches are
           cropped to their ink, which fills 90 % of the square, and centred.
+  eq. 3   the gradient is that of softmax((p + g) / tau), as in the equation; --traits.backward softmax: of softmax(p), as in
+          footnote 1. Kernels are 4x4; E(s) is 512 x 2 x 2, and Z is seen as 64 x 2 x 2 by the decoder.
   eq. 6   natural logarithms, over the global batch of --trait-training.batch sketches. "Its maximum 1" holds for base K.
   warm-up lambda_KL, lambda_row and lambda_col rise from epoch to epoch, linearly over the epochs of stage 1.
   revival after each epoch but the last: the n descriptors that no training sketch has become the n most used ones, times
@@ -502,7 +505,10 @@ def check(recipe: Recipe) -> None:
         if not values or len(set(values)) < len(values):
             raise ValueError(f"--{name}: expected one or more, each once; found {values}")
     if min(recipe.seeds) < 0 or recipe.loop.seed != LoopConfig.seed:
-        raise ValueError("--seeds are those of training, 0 or more; --loop.seed is set from them")
+        found = f"--seeds {recipe.seeds}, --loop.seed {recipe.loop.seed}"
+        raise ValueError(
+            f"--seeds are those of training, 0 or more, and --loop.seed is set from them; found {found}"
+        )
     check_data(data)
     if model.descriptor_dim or model.describer != "none" or model.describer_config:
         raise ValueError("--model.descriptor-dim, .describer and .describer-config follow from the method")
@@ -516,16 +522,31 @@ def check(recipe: Recipe) -> None:
         )
     if how.fine_tune and recipe.traits_from is None:
         raise ValueError("--trait-training.fine-tune needs a trait network to start from: --traits-from RUN")
-    for folder in (data.root, data.extra_drawings, recipe.traits_from):
+    if data.dataset == "qmul" and "full" in recipe.methods and recipe.traits_from is None:
+        raise ValueError(
+            "table 2 takes its traits from Sketchy, shoes being too few to learn them: --traits-from RUN, a run of train/vtd.py"
+        )
+    folders = {
+        "data.root": data.root,
+        "data.extra-drawings": data.extra_drawings,
+        "traits-from": recipe.traits_from,
+    }
+    for flag, folder in folders.items():
         if folder is not None and not Path(folder).is_dir():
-            raise NotADirectoryError(f"no such folder: {folder}")
+            raise NotADirectoryError(f"--{flag}: expected a folder, found {folder}, which is none")
+    if data.extra_drawings is not None:
+        drawing_files(data.extra_drawings)
     least = {
         "traits.descriptors": 2, "trait_training.epochs": 1, "trait_training.batch": 2, "trait_training.repeats": 1,
         "trait_training.beta": 0.0, "base.epochs": 0, "loop.epochs": 1, "optimizer.batch": 2, "optimizer.group": 1,
         "optimizer.distractors": 0, "optimizer.repeats": 1, "loss.margin": 0.0, "loss.lambda_con": 0.0, "data.size": 32,
-        "data.memory_gib": 0.0, "evaluation.at": 1,
+        "data.memory_gib": 0.0, "evaluation.at": 1, "trait_training.kl": 0.0, "trait_training.row": 0.0,
+        "trait_training.col": 0.0, "optimizer.weight_decay": 0.0, "optimizer.warmup": 0.0, "competitors.cvae_epochs": 1,
+        "competitors.vae_kl": 0.0, "competitors.crossgrad_epsilon": 0.0, "competitors.crossgrad_triplet": 0.0,
     }  # fmt: skip
     check_ranges(recipe, least, above_0=("optimizer.lr", "trait_training.lr", "base.lr", "model.width"))
+    with torch.device("meta"):  # its own checks, before anything is trained
+        TraitNetwork(recipe.traits)
     if o.batch % o.group or o.group + o.distractors < 2:
         raise ValueError(
             f"--optimizer.group and .distractors: expected at least 2 photos in a group, and a batch of whole groups; "
@@ -534,6 +555,15 @@ def check(recipe: Recipe) -> None:
     if recipe.traits_from is not None:
         for network in dict.fromkeys(map(partial(stage_1_of, recipe), recipe.methods)):
             read_trait_network(recipe.traits_from, recipe.traits, network)
+    out = Path(recipe.loop.out)
+    if not recipe.loop.out.strip():
+        raise ValueError("--loop.out: expected a folder, found an empty name")
+    alone, several = out / "recipe.json", sorted(out.glob("seed-*/recipe.json"))
+    if several if len(recipe.seeds) == 1 else alone.exists():
+        there = "several seeds" if several else "one seed"
+        raise ValueError(
+            f"{out} holds a run of {there}, found --seeds {recipe.seeds}: choose another folder (--loop.out)"
+        )
     check_writable(recipe.loop.out)
 
 
@@ -578,8 +608,9 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     chosen, first = main_method(recipe.methods), all_networks[0]
     models = [r.model for r in found if r.seed == recipe.seeds[0] and r.method == chosen]
     stored = models[0] if models else next(iter(first.made.values()))
-    # Before anything else that takes long or may fail.
-    save_model(out / "model", stored, {"task": chosen, "recipe": name, "data": split.name})
+    # Before anything else that takes long or may fail. What CVAE regression searches with is more than its features.
+    if keeps := chosen != "cvae-regress":
+        save_model(out / "model", stored, {"task": chosen, "recipe": name, "data": split.name})
     each = ((own.recipe.loop.seed, own.made) for own in all_networks)
     described = [d for seed, made in each for d in describe_split(seed, made, split, recipe.memory)]
     summary = TraitResults(split, recipe.seeds, chosen, BASELINE, found, described)
@@ -588,7 +619,9 @@ def run(name: str, recipe: Recipe, again: str | None = None) -> dict[str, Any] |
     print(summary)
     config = KeySection("Config", {"config": name, **dataclasses.asdict(recipe)})
     sections = [*summary.sections(first.histories), config]
-    print(f"model   {out / 'model'}")
+    print(
+        f"model   {out / 'model' if keeps else 'none that can be indexed: cvae-regress generates features'}"
+    )
     print(f"report  {write_report(out, f'Visual traits, {name}: {split.name}', [], sections)}")
     return results
 
@@ -628,7 +661,7 @@ def small(methods: tuple[str, ...], data: Data, **changes: Any) -> Recipe:
             epochs=10, batch=96, lr=1e-3, decay="cosine", row=(10.0, 100.0), col=(50.0, 500.0),
             augmentation=SketchAugmentation(rotation=5.0, scale=(0.9, 1.1)),
         ),
-        base=Base(epochs=8, lr=2e-3),
+        base=Base(epochs=6, lr=2e-3),
         model=VTDConfig("resnet10", "none", width=0.5),
         loss=Loss(margin=0.3, lambda_con=1e-5, negatives="all"),
         competitors=Competitors(ReptileConfig(inner_steps=10), cvae=CVAEConfig(latent=64, hidden=256, samples=50)),
@@ -648,6 +681,8 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
         queries_per_class=40, gallery_per_class=60, held_out_per_class=0,
     )  # fmt: skip
     four = ("hard-transfer", "hard", "full", "upper-bound")
+    # For all of it to take minutes
+    tiny = {"traits": TraitConfig(descriptors=50, dim=128, channels=tuple(c // 2 for c in SMALL_CHANNELS))}
     scratch = tuple(METHODS)  # needs no pretrained weights: all of table 1
     real = small(four, Data(dataset="sketchy"), seeds=(0, 1, 2), base=Base(epochs=16, lr=2e-3))
     real = replace(
@@ -658,8 +693,8 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     stage_1 = replace(real.trait_training, epochs=14, batch=128)
     configs: dict[str, tuple[str, Recipe]] = {
         "demo": ("the synthetic world, four methods and three seeds, minutes on two cores",
-                 small(four, synthetic, seeds=(0, 1, 2))),
-        "methods": ("the synthetic world, every method of table 1 from scratch, one seed", small(scratch, synthetic)),
+                 small(four, synthetic, seeds=(0, 1, 2), **tiny)),
+        "methods": ("the synthetic world, every method of table 1 from scratch, one seed", small(scratch, synthetic, **tiny)),
         "sketchy-small": ("real sketches and photos from scratch: zeroshot0 of a cut-down Sketchy", real),
         "traits-real": ("stage 1 alone on real sketches: Sketchy's seen categories and --data.extra-drawings",
                         small(tuple(STAGE_1), Data(), traits=TraitConfig(channels=SMALL_CHANNELS), trait_training=stage_1)),
