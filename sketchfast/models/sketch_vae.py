@@ -101,7 +101,9 @@ class SketchVAE(nn.Module):
         mu = self.mu(self.encoder(images))
         if self.centroids is None:
             return mu
-        return self.centroids.index_select(0, self._nearest(mu, self.centroids))  # a plain Gather in an export
+        return self.centroids.index_select(
+            0, self._nearest(mu, self.centroids)
+        )  # a plain Gather in an export
 
     @torch.no_grad()
     def assign(self, images: Tensor) -> Tensor:
