@@ -711,7 +711,20 @@ def _vtd_traits(kind: str, config: str) -> str:
         "a category uses, mean ± deviation over categories",
     )
     table = markdown(head, lines)
-    return f"```\n{runs[0]['data']}\n```\n\n{table}\n\n{_vtd_origin(result, runs)}"
+    epochs = [
+        (name, *(f"{of['used'][i]:.1%}" for i in (0, 2, 4, 6, 8, -1)), f"{of['reconstruction'][-1]:.0f}")
+        for run in runs
+        for name, of in run["stage 1"].items()
+        if len(of["used"]) > 8
+    ]
+    ends = f"after the last ({len(next(iter(runs[0]['stage 1'].values()))['used'])})"
+    then = ("all sketches of stage 1", *(f"epoch {i}" for i in (1, 3, 5, 7, 9)), ends, "L_rec then")
+    told = (
+        f"Descriptors in use in training, before each epoch's revival:\n\n{markdown(then, epochs)}\n\n"
+        if epochs
+        else ""
+    )
+    return f"```\n{runs[0]['data']}\n```\n\n{table}\n\n{told}{_vtd_origin(result, runs)}"
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -732,7 +745,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "vtd-demo": vtd_demo,
     "vtd-methods": lambda: _vtd_accuracies("methods", "methods"),
     "vtd-real": lambda: _vtd_accuracies("real", "sketchy-small"),
-    "vtd-traits": lambda: _vtd_traits("methods", "methods"),
+    "vtd-traits": lambda: _vtd_traits("demo", "demo"),
     "vtd-traits-real": lambda: _vtd_traits("real", "traits-real"),
 }
 

@@ -129,7 +129,17 @@ def read_run(folder: Path, config: str, seed: int | None) -> dict[str, Any]:
         "rows": rows,
         "gains": {row["method"]: row["gain"] for row in results["means"]},
         "traits": results["traits"],
+        "stage 1": {
+            path.parent.name: in_stage_1(path) for path in sorted(inner.glob("traits-*/metrics.jsonl"))
+        },
     }
+
+
+def in_stage_1(metrics: Path) -> dict[str, list[float]]:
+    """Of a trait network after each epoch: share of the descriptors that its training sketches have, and L_rec."""
+    records = [json.loads(line) for line in metrics.read_text().splitlines()]
+    epochs = [record for record in records if record["kind"] == "validation"]
+    return {name: [round(record[name], 4) for record in epochs] for name in ("used", "reconstruction")}
 
 
 def collect(options: argparse.Namespace) -> dict[str, Any]:
