@@ -192,6 +192,90 @@ def test_every_row_of_the_tables_takes_a_step(name: str, sketchy: Path, other_ru
         assert set(stepped[method][0].pairs.names) == {*SEEN, *UNSEEN}
 
 
+@pytest.fixture(scope="module")
+def shoes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """QMUL-Shoe-V2's layout: four flat sandals to train on, four wedges to test on, one sketch of each photo."""
+    root = tmp_path_factory.mktemp("shoes")
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    table = ["photo,sandal,toe_shape,shoe_height,heel_shape,topline"]
+    for i in range(8):
+        thing, half = synthetic.instance("cup", i, 0), "train" if i % 2 else "test"
+        pictures = {"ShoeV2_photo": thing.photo(48), "ShoeV2_sketch_png": thing.sketch(0, 48)}
+        for folder, image in pictures.items():
+            (root / folder).mkdir(exist_ok=True)
+            name = f"{i}.png" if folder == "ShoeV2_photo" else f"{i}_1.png"
+            Image.fromarray(image).save(root / folder / name)
+        lists[half].append(str(i))
+        table.append(f"{i},{'flat' if i < 4 else 'wedge'},,,,")
+    for half, ids in lists.items():
+        (root / f"photo_{half}.txt").write_text("".join(f"{i}.png\n" for i in ids))
+        (root / f"sketch_{half}.txt").write_text("".join(f"{i}_1.png\n" for i in ids))
+    (root / "attributes.csv").write_text("\n".join(table) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("row", ["hard-transfer", "ours-sketchy", "ours-sketchy-ft", "upper-bound"])
+def test_table_2_takes_a_step_on_shoes(row: str, shoes: Path, other_run: Path, stepped) -> None:
+    config = CONFIGS[f"table2-sandal-{row}"][1]
+    if row.startswith("ours"):
+        with pytest.raises(ValueError, match="--traits-from RUN"):
+            recipe.check(
+                changed(shrunk(config, shoes, other_run), {"data": replace(config.data, root=str(shoes))})
+            )
+        config = replace(config, traits_from=str(other_run / "k6"))
+    own = replace(shrunk(config, shoes, other_run), data=replace(config.data, root=str(shoes), size=32))
+    own = changed(own, {"optimizer.batch": 2, "trait_training.batch": 2})
+    recipe.check(own)
+    split = recipe.load_split(own.data)
+    (method,) = own.methods
+    model, _ = recipe.Networks(own, recipe.Sources(own, split), None).method(method)
+    found = recipe.search(own, split.test, model, None).scores
+    assert len(found) == 4 and found.chance[1] == pytest.approx(1 / 4)
+    assert set(stepped) == ({"traits-soft"} if row == "ours-sketchy-ft" else set()) | {method}
+    trained_on = stepped[method][0].pairs
+    assert len(trained_on) == (6 if row == "upper-bound" else 4)
+
+
+def test_each_sketch_has_its_own_descriptor_or_that_of_its_mirror_image(
+    sketchy: Path, other_run: Path
+) -> None:
+    own = shrunk(CONFIGS["table1-full"][1], sketchy, other_run)
+    pairs = recipe.load_split(own.data).train
+    task = recipe.RetrievalTask(own, pairs, None)
+    rows = torch.arange(len(pairs), dtype=torch.float32)[:, None]
+    task.phi = torch.stack([rows, rows + 1000])  # of the sketches, of their mirror images
+    as_they_are = pairs.sketches.resized(32, task.model.preprocess, progress=False)
+
+    class Seen(Exception):
+        pass
+
+    def model(S, P, phi, noise):
+        raise Seen(S, phi)
+
+    mirrored = 0
+    context = SimpleNamespace(
+        model=model,
+        world_size=1,
+        shared_generator=torch.Generator(),
+        local_slice=slice,
+        device=torch.device("cpu"),
+    )
+    for batch in task.batches(0, 0, 1):
+        with pytest.raises(Seen) as given:
+            task.training_step(batch, 0, context)
+        S, phi = given.value.args
+        for image, value in zip(S, phi[:, 0].int().tolist(), strict=True):
+            picture = torch.from_numpy(as_they_are[value % 1000].copy()).permute(2, 0, 1) / 255
+            expected = (picture - torch.tensor(task.model.preprocess.mean).view(3, 1, 1)) / torch.tensor(
+                task.model.preprocess.std
+            ).view(3, 1, 1)
+            torch.testing.assert_close(
+                image, expected.flip(2) if value >= 1000 else expected, atol=1e-3, rtol=0
+            )
+            mirrored += value >= 1000
+    assert mirrored
+
+
 def test_every_row_has_a_config_and_the_rows_differ_as_the_paper_says() -> None:
     count = {kind: sum(name.startswith(kind) for name in CONFIGS) for kind in ("table1", "table2", "table3")}
     assert count == {"table1": 12, "table2": 20, "table3": 8}
