@@ -183,8 +183,10 @@ def test_cvae_finds_photos_of_a_noisy_linear_world(seed: int, tmp_path: Path) ->
     result = fit(task, loop(tmp_path, 5), {})
     found = [record["held_out_loss"] for record in result.history if record["kind"] == "validation"]
     assert found[-1] < 0.5 * found[0] and losses(result, "KL")[-1] > 0
-    searched = search_classes(model.eval(), *held_out, pairs, progress=False)
-    assert evaluate_instances(searched, pairs).accuracy[1].value > 0.5
+    model.eval()
+    searched = [search_classes(model, *features(), pairs, progress=False) for _ in range(8)]
+    accuracy = np.mean([evaluate_instances(distances, pairs).accuracy[1].value for distances in searched])
+    assert accuracy > 1.4 / PHOTOS  # of 256 sketches; chance is 1 / PHOTOS
     with pytest.raises(ValueError, match="batch_size is 128, but there are only 32 sketches"):
         CVAETask(model, *held_out, pairs.photo_of, adam(1e-3), seed=0)
 
