@@ -80,8 +80,8 @@ def column_entropy(logits: Tensor) -> Tensor:
     return -(log_p_c.exp() * log_p_c).sum()
 
 
-def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
-    """L_rec of eq. 7, a scalar: squared differences summed over pixels, mean over the batch (D).
+def squared_errors(reconstruction: Tensor, images: Tensor) -> Tensor:
+    """||s - s^||^2 of each sketch, [B], summed over pixels.
 
     reconstruction: [B, 1, S, S]. images: [B, 3, S, S] as the network was given them, of which channel 0 is drawn again.
     float32, or float64 for float64. Raises ValueError for shapes that do not fit.
@@ -92,7 +92,12 @@ def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
             f"got {list(reconstruction.shape)} and {list(images.shape)}"
         )
     difference = at_least_float32(reconstruction) - at_least_float32(images[:, :1])
-    return difference.square().sum(dim=(1, 2, 3)).mean()
+    return difference.square().sum(dim=(1, 2, 3))
+
+
+def reconstruction_error(reconstruction: Tensor, images: Tensor) -> Tensor:
+    """L_rec of eq. 7, a scalar: the mean of ``squared_errors`` over the batch (D); its arguments and errors."""
+    return squared_errors(reconstruction, images).mean()
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from sketchfast.data.class_batches import ClassBatches, SketchAugmentation, augm
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.nn.dynamic_weights import gaussian_kl
+from sketchfast.nn.trait_assignment import squared_errors
 from sketchfast.training.cross_category_tasks import CompetitorTask, Optimisation
 from sketchfast.training.task import StepContext, shared_normal
 
@@ -57,8 +58,7 @@ class VAETask(CompetitorTask):
     def _terms(self, model: nn.Module, images: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Squared error of each sketch [B], and the batch's mean KL."""
         out = model(images, noise)
-        errors = (out.reconstruction - images[:, :1]).float().square().sum(dim=(1, 2, 3))
-        return errors, gaussian_kl(out.mu, out.log_variance)
+        return squared_errors(out.reconstruction, images), gaussian_kl(out.mu, out.log_variance)
 
     def validate(self, fabric: Any, epoch: int) -> dict[str, float]:
         def losses(images: Tensor, labels: Tensor) -> Tensor:
