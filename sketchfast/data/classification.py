@@ -15,6 +15,7 @@ from sketchfast import atomic
 from sketchfast.data.image_set import ImageSet
 from sketchfast.runtime.pictures import check_file
 from sketchfast.runtime.preprocess import INK_BELOW, Preprocess
+from sketchfast.runtime.strokes import Strokes
 
 PARTS = ("train", "validation", "test", "photos", "train_photos")
 _KIND = "sketchfast classification split 1"
@@ -231,6 +232,13 @@ class Relabelled(ImageSet):
 
     def load(self, i: int) -> np.ndarray:
         return self.images.load(i)
+
+    @property
+    def has_strokes(self) -> bool:
+        return self.images.has_strokes
+
+    def strokes(self, i: int) -> Strokes:
+        return self.images.strokes(i)
 
     def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
         return self.images.resized(spec.size, spec, progress, threads)

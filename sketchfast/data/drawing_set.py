@@ -11,7 +11,7 @@ import numpy as np
 
 from sketchfast.data.image_set import ImageSet
 from sketchfast.runtime.pictures import check_file
-from sketchfast.runtime.strokes import MAX_LINE_BYTES, draw, parse_drawing
+from sketchfast.runtime.strokes import MAX_LINE_BYTES, Strokes, draw, parse_drawing
 
 # Much faster than parsing a line, of which a full data set has millions; what is wrong with one shows when it is drawn.
 _KEY_ID = re.compile(rb'"key_id"\s*:\s*"?([^",}\s]+)')
@@ -48,11 +48,18 @@ class DrawingSet(ImageSet):
         self.starts = np.array(starts, np.int64)
 
     def load(self, i: int) -> np.ndarray:
+        return draw(self.strokes(i), self.canvas)
+
+    @property
+    def has_strokes(self) -> bool:
+        return True
+
+    def strokes(self, i: int) -> Strokes:
         path = self.files[self.labels[i]]
         with path.open("rb") as file:
             file.seek(int(self.starts[i]))
             line = file.readline(MAX_LINE_BYTES + 1)
-        return draw(parse_drawing(line, f"{path}, drawing {self.ids[i].rpartition('/')[2]}"), self.canvas)
+        return parse_drawing(line, f"{path}, drawing {self.ids[i].rpartition('/')[2]}")
 
 
 def drawing_files(root: str | os.PathLike[str]) -> dict[str, Path]:

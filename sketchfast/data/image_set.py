@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sketchfast.runtime.pictures import read_photo
 from sketchfast.runtime.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from sketchfast.runtime.sketches import read_sketch
+from sketchfast.runtime.strokes import Strokes, read_svg
 
 MODALITIES = ("sketch", "photo")
 _SEVERAL = {"sketch": "sketches", "photo": "photos"}
@@ -58,6 +59,18 @@ class ImageSet:
     def load(self, i: int) -> np.ndarray:
         """Item i as uint8 [H, W, 3]: RGB for a photo, black ink on white for a sketch."""
         raise NotImplementedError(f"{type(self).__name__} must define load(i)")
+
+    @property
+    def has_strokes(self) -> bool:
+        """Whether `strokes` tells how every item was drawn."""
+        return False
+
+    def strokes(self, i: int) -> Strokes:
+        """The strokes of item i in the order drawn, each float32 [n, 2]: x, y in the set's own units, y down.
+
+        ValueError naming the item where only its picture is known.
+        """
+        raise ValueError(f"{self.ids[i]}: this {self.modality} is a picture; its strokes are not known")
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ImageSet:
         """The items at these positions (in this order, repeats allowed) with the same class names."""
@@ -125,6 +138,13 @@ class _Subset(ImageSet):
     def load(self, i: int) -> np.ndarray:
         return self._parent.load(int(self._indices[i]))
 
+    @property
+    def has_strokes(self) -> bool:
+        return self._parent.has_strokes
+
+    def strokes(self, i: int) -> Strokes:
+        return self._parent.strokes(int(self._indices[i]))
+
     def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
         known = self._parent._resized.get(_key(spec))
         return known[self._indices] if known is not None else super()._decode_all(spec, progress, threads)
@@ -151,6 +171,15 @@ class FileImageSet(ImageSet):
     def load(self, i: int) -> np.ndarray:
         path = self.root / self.ids[i]
         return read_photo(path) if self.modality == "photo" else read_sketch(path, allow_blank=True).image
+
+    @property
+    def has_strokes(self) -> bool:
+        return self.modality == "sketch" and all(name.lower().endswith(".svg") for name in self.ids)
+
+    def strokes(self, i: int) -> Strokes:
+        if not (self.modality == "sketch" and self.ids[i].lower().endswith(".svg")):
+            return super().strokes(i)
+        return read_svg(self.root / self.ids[i])
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> FileImageSet:
         view = _Subset(self, np.asarray(indices, dtype=np.int64).reshape(-1))

@@ -8,6 +8,7 @@ import numpy as np
 
 from sketchfast.data.image_set import ImageSet
 from sketchfast.runtime.preprocess import Preprocess
+from sketchfast.runtime.strokes import Strokes
 
 
 class JoinedSet(ImageSet):
@@ -34,10 +35,22 @@ class JoinedSet(ImageSet):
         self._starts = np.cumsum([0, *(len(images) for images in sets)])
 
     def load(self, i: int) -> np.ndarray:
+        images, place = self._locate(i)
+        return images.load(place)
+
+    @property
+    def has_strokes(self) -> bool:
+        return all(images.has_strokes for images in self.sets)
+
+    def strokes(self, i: int) -> Strokes:
+        images, place = self._locate(i)
+        return images.strokes(place)
+
+    def _locate(self, i: int) -> tuple[ImageSet, int]:
         if not 0 <= i < len(self):
             raise IndexError(f"item {i} of {len(self)}")
         which = int(np.searchsorted(self._starts, i, side="right")) - 1
-        return self.sets[which].load(i - int(self._starts[which]))
+        return self.sets[which], i - int(self._starts[which])
 
     def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
         # What a set has decoded already is not decoded again.

@@ -20,6 +20,7 @@ class StrokeSketches(ImageSet):
 
     drawings: each float32 [n, 3]: x, y with y pointing down, and 1 at the last point of a stroke.
     canvas: side of the pictures in pixels, which the drawing fills but for a margin (`runtime.strokes.draw`).
+    Raises ValueError naming the argument, or the drawing whose pen never lifts.
     """
 
     def __init__(
@@ -38,6 +39,18 @@ class StrokeSketches(ImageSet):
         if not 8 <= canvas <= 4096:
             raise ValueError(f"canvas must be 8..4096 pixels, got {canvas}")
         self.drawings, self.canvas = list(drawings), canvas
+        unended = [
+            name for name, drawing in zip(self.ids, self.drawings, strict=True) if not drawing[:, 2].any()
+        ]
+        if unended:
+            raise ValueError(
+                f"the pen never lifts in {len(unended):,} of {len(self):,} drawings: {', '.join(unended[:5])}; expected 1 in "
+                "the third column at the last point of each stroke"
+            )
+
+    @property
+    def has_strokes(self) -> bool:
+        return True
 
     def strokes(self, i: int) -> Strokes:
         """The strokes of sketch i in the order drawn, each float32 [n, 2]: x, y in the units of the file, 0..256."""

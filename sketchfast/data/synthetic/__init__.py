@@ -9,6 +9,7 @@ from .catalogue import CATEGORIES, PART_NAMES, SKETCHPARSE
 from .draw_sketch import TEMPERAMENTS, rasterize
 from .instance_split import instances
 from .semantics import attributes, semantic_vector
+from .semi_supervised_split import semi_supervised
 from .sheet import blind_sheet, sample_sheet
 from .split import DEFAULT_UNSEEN, SyntheticImageSet, classification, zero_shot
 from .world import Instance, instance
@@ -32,5 +33,6 @@ __all__ = [
     "rasterize",
     "sample_sheet",
     "semantic_vector",
+    "semi_supervised",
     "zero_shot",
 ]

@@ -71,7 +71,7 @@ def instances(
     ) -> PairedSet:
         shown = instances_of(names, start, photos, seed)
         rows = [row for row in range(len(shown)) if row % photos < drawn]
-        hands = [_drawers(shown[row], each, *drawers) for row in rows]
+        hands = [drawers_of(shown[row], each, *drawers) for row in rows]
         sketches = SyntheticImageSet(
             names,
             [shown[row] for row in rows for _ in range(each)],
@@ -99,6 +99,7 @@ def instances(
     )
 
 
-def _drawers(thing: Instance, count: int, first: int, among: int) -> list[int]:
+def drawers_of(thing: Instance, count: int, first: int, among: int) -> list[int]:
+    """`count` different ones of the `among` drawers from `first` on."""
     start = mix(thing.seed, "who draws", thing.category, thing.index)
     return [first + (start + _NEXT_DRAWER * k) % among for k in range(count)]

@@ -11,6 +11,7 @@ from sketchfast.data.classification import ClassificationSplit
 from sketchfast.data.edge_maps import EdgeMaps
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.splits import ZeroShotSplit
+from sketchfast.runtime.strokes import Strokes
 
 from .catalogue import CATEGORIES, category
 from .parameters import mix
@@ -58,6 +59,16 @@ class SyntheticImageSet(ImageSet):
         if self.drawers is None:
             return self.instances[i].photo(self.size)
         return self.instances[i].sketch(self.drawers[i], self.size)
+
+    @property
+    def has_strokes(self) -> bool:
+        return self.drawers is not None
+
+    def strokes(self, i: int) -> Strokes:
+        """The strokes that `load(i)` shows, in units of the sheet's side."""
+        if self.drawers is None:
+            return super().strokes(i)
+        return self.instances[i].strokes(self.drawers[i])
 
     def part_mask(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
         """The part mask of item i, aligned to what `load(i)` shows. Ids are per category, see PART_NAMES."""

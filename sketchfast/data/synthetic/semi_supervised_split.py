@@ -1,0 +1,77 @@
+"""The synthetic world as photos of one category with sketches, and more photos of it that nobody drew."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sketchfast.data.instances import InstanceSplit, PairedSet
+from sketchfast.data.semi_supervised import SemiSupervisedSplit
+
+from .catalogue import category as find_category
+from .instance_split import drawers_of
+from .split import OTHER_DRAWERS, TRAINING_DRAWERS, SyntheticImageSet, instances_of
+
+# First object of each part: what a part holds does not depend on the sizes of the others.
+_HELD_OUT, _TEST, _UNLABELLED = 100_000, 200_000, 300_000
+
+
+def semi_supervised(
+    seed: int = 0,
+    size: int = 96,
+    category: str = "chair",
+    train_photos: int = 100,
+    sketches_per_photo: int = 3,
+    unlabelled_photos: int = 400,
+    test_photos: int = 100,
+    held_out_photos: int = 0,
+) -> SemiSupervisedSplit:
+    """Photos and sketches of objects of one category; each part has objects of its own. Rendered when asked for.
+
+    Each photo of the labelled parts (train, test, held out) has sketches_per_photo sketches by as many drawers; those who drew
+    the test and held-out sketches drew no training sketch. Object i of a part is the same whatever the counts.
+    Raises ValueError for an unknown category, more sketches a photo than drawers, or a count out of range.
+    """
+    counts = {
+        "train_photos": train_photos,
+        "sketches_per_photo": sketches_per_photo,
+        "unlabelled_photos": unlabelled_photos,
+        "test_photos": test_photos,
+        "held_out_photos": held_out_photos,
+    }
+    for option, value in counts.items():
+        least = 0 if option in ("unlabelled_photos", "held_out_photos") else 1
+        most = OTHER_DRAWERS if option == "sketches_per_photo" else _HELD_OUT
+        if not least <= value <= most:
+            raise ValueError(f"{option}: expected {least} to {most:,}, found {value}")
+    names = [find_category(category).name]
+
+    def pairs(start: int, photos: int, first: int, among: int) -> PairedSet:
+        shown = instances_of(names, start, photos, seed)
+        hands = [drawers_of(thing, sketches_per_photo, first, among) for thing in shown]
+        sketches = SyntheticImageSet(
+            names,
+            [thing for thing in shown for _ in range(sketches_per_photo)],
+            [hand for own in hands for hand in own],
+            size,
+        )
+        return PairedSet(
+            sketches,
+            SyntheticImageSet(names, shown, None, size),
+            np.repeat(np.arange(photos), sketches_per_photo),
+        )
+
+    others = (TRAINING_DRAWERS, OTHER_DRAWERS)
+    labelled = InstanceSplit(
+        name=f"synthetic world, seed {seed}, {names[0]}s",
+        dataset="synthetic",
+        train=pairs(0, train_photos, 0, TRAINING_DRAWERS),
+        test=pairs(_TEST, test_photos, *others),
+        held_out=pairs(_HELD_OUT, held_out_photos, *others) if held_out_photos else None,
+        notes=[f"{size} pixels; drawers of held-out and test sketches drew no training sketch"],
+        settings={"seed": seed, "size": size, "category": names[0], **counts},
+        shared_classes=True,
+    )
+    unlabelled = SyntheticImageSet(
+        names, instances_of(names, _UNLABELLED, unlabelled_photos, seed), None, size
+    )
+    return SemiSupervisedSplit(labelled, unlabelled)
