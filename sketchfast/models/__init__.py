@@ -12,11 +12,15 @@ __all__ = [
     "ClassifierFeaturesConfig",
     "DeepSSP",
     "DeepSSPConfig",
+    "FineGrainedConfig",
+    "FineGrainedNet",
     "LandmarkEnsemble",
     "LandmarkNet",
     "LandmarkNetConfig",
     "LandmarkOutput",
     "Parse",
+    "PatchDiscriminator",
+    "PatchDiscriminatorConfig",
     "SketchClassifier",
     "SketchParser",
     "SketchVAE",
@@ -61,6 +65,10 @@ _HOMES = {
     "SketchVAEConfig": "sketch_vae",
     "ClassifierFeatures": "sketch_features",
     "ClassifierFeaturesConfig": "sketch_features",
+    "FineGrainedNet": "fine_grained",
+    "FineGrainedConfig": "fine_grained",
+    "PatchDiscriminator": "patch_discriminator",
+    "PatchDiscriminatorConfig": "patch_discriminator",
 }
 
 
@@ -110,8 +118,10 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     Raises FileNotFoundError naming the folder and what was expected, ValueError for an unknown kind of model.
     """
     from sketchfast.models.deepssp import DeepSSP
+    from sketchfast.models.fine_grained import FineGrainedNet
     from sketchfast.models.landmark import LandmarkNet
     from sketchfast.models.landmark_fusion import LandmarkEnsemble
+    from sketchfast.models.patch_discriminator import PatchDiscriminator
     from sketchfast.models.sketch_features import ClassifierFeatures
     from sketchfast.models.sketch_vae import SketchVAE
     from sketchfast.models.tcn import TCN
@@ -119,6 +129,9 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     from sketchfast.models.vtd import VTD
     from sketchfast.training.checkpoint import load_model
 
-    models = (TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD, TraitNetwork, SketchVAE, ClassifierFeatures)
+    models = (
+        TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD, TraitNetwork, SketchVAE, ClassifierFeatures,
+        FineGrainedNet, PatchDiscriminator,
+    )  # fmt: skip
     factories: dict[str, Any] = {model.__name__: model.from_metadata for model in models}
     return load_model(find_checkpoint(path), factories, device)[0]
