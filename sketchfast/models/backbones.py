@@ -17,6 +17,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from sketchfast.models.sketch_a_net import CHANNELS, FEATURES, sketch_a_net
 from sketchfast.runtime.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 RESNETS = {
@@ -35,8 +36,14 @@ BACKBONES: tuple[str, ...] = (
     "alexnet",
     "googlenet",
     "inception_v3",
+    "sketch_a_net",
     "timm:<model name>",
 )
+UNPUBLISHED = ("resnet10", "sketch_a_net")  # without ImageNet weights
+SMALLEST = {
+    "inception_v3": 75,
+    "sketch_a_net": 81,
+}  # side in pixels of the least image, where it is not a small one
 
 Modality = Literal["sketch", "photo"]
 
@@ -64,7 +71,8 @@ class BackboneSpec:
     """What to build.
 
     name: one of BACKBONES. weights: "imagenet", "none", or the path of a local state dict (.pth, .pt,
-    .safetensors) of the torchvision or timm model, its classifier included.
+    .safetensors) of the torchvision or timm model, its classifier included (of "sketch_a_net": of our own, with or without
+    one named fc8).
     stem: "imagenet" (7x7 stride 2 and max pooling) or "small" (3x3 stride ``stem_stride``, no pooling: keeps
     a 64-pixel image from shrinking to 2x2). width: multiplies the channels of a basic-block ResNet.
     """
@@ -86,8 +94,10 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         raise ValueError(f"backbone {spec.name!r} is unknown; expected one of {', '.join(BACKBONES)}")
     if spec.weights not in ("imagenet", "none"):
         _weights_file(spec.weights)
-    if spec.weights == "imagenet" and spec.name == "resnet10":
-        raise ValueError("backbone 'resnet10' has no ImageNet weights; use weights='none' or a local file")
+    if spec.weights == "imagenet" and spec.name in UNPUBLISHED:
+        raise ValueError(
+            f"backbone {spec.name!r} has no ImageNet weights; use weights='none' or a local file"
+        )
     if spec.weights != "none" and (spec.stem != "imagenet" or spec.width != 1.0):
         raise ValueError(
             f"stem={spec.stem!r} with width={spec.width} has no pretrained weights; use weights='none'"
@@ -104,6 +114,11 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         backbone, classifier = _googlenet(spec)
     elif spec.name == "inception_v3":
         backbone, classifier = _inception_v3(spec)
+    elif spec.name == "sketch_a_net":
+        net = sketch_a_net()
+        _load_weights(net, spec, spec.name, unused=("fc8.",))
+        trunk, head = net.children()
+        backbone, classifier = Backbone(trunk, head, CHANNELS, FEATURES), None
     elif spec.name in SE_RESNETS:
         backbone, classifier = _timm("seresnet50", spec)
         if spec.name == "cse_resnet50":

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sketchfast.models.backbones import BackboneSpec, build_backbone
+from sketchfast.models.backbones import SMALLEST, BackboneSpec, build_backbone
 from sketchfast.nn.precision import at_least_float32
 from sketchfast.runtime.preprocess import Preprocess
 
@@ -58,6 +58,11 @@ class FineGrainedNet(nn.Module):
         preprocess: Preprocess | None = None,
     ) -> None:
         super().__init__()
+        least = SMALLEST.get(config.backbone, 1)
+        if config.size < least:
+            raise ValueError(
+                f"size must be at least {least} pixels with {config.backbone}, got {config.size}"
+            )
         if preprocess is not None and preprocess.size != config.size:
             raise ValueError(f"preprocess.size must be size={config.size}, got {preprocess.size}")
         if config.scaled_attention and not config.attention:

@@ -1,4 +1,4 @@
-"""REINFORCE (Williams, 1992) with one reward for a whole sequence: Bhunia et al., More Photos are All You Need, CVPR 2021, the second
+"""REINFORCE (Williams, 1992) with one reward for a whole sequence: Bhunia et al., More Photos are All You Need, CVPR 2021, second
 term of equation 9.
 
     grad E[R] = E[grad log p(sequence) (R - b)]
