@@ -21,10 +21,16 @@ __all__ = [
     "Parse",
     "PatchDiscriminator",
     "PatchDiscriminatorConfig",
+    "PhotoToSketch",
+    "PhotoToSketchConfig",
     "SketchClassifier",
+    "SketchDecoder",
     "SketchParser",
+    "SketchSamples",
     "SketchVAE",
     "SketchVAEConfig",
+    "StrokeDecoder",
+    "StrokeDecoderConfig",
     "TCNConfig",
     "TraitConfig",
     "TraitNetwork",
@@ -36,6 +42,7 @@ __all__ = [
     "find_checkpoint",
     "fit_fusion",
     "load_run",
+    "log_probability",
     "weights_sha256",
 ]
 
@@ -69,6 +76,13 @@ _HOMES = {
     "FineGrainedConfig": "fine_grained",
     "PatchDiscriminator": "patch_discriminator",
     "PatchDiscriminatorConfig": "patch_discriminator",
+    "PhotoToSketch": "photo_to_sketch",
+    "PhotoToSketchConfig": "photo_to_sketch",
+    "SketchDecoder": "stroke_decoder",
+    "StrokeDecoder": "stroke_decoder",
+    "StrokeDecoderConfig": "stroke_decoder",
+    "SketchSamples": "sketch_samples",
+    "log_probability": "sketch_samples",
 }
 
 
@@ -122,8 +136,10 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     from sketchfast.models.landmark import LandmarkNet
     from sketchfast.models.landmark_fusion import LandmarkEnsemble
     from sketchfast.models.patch_discriminator import PatchDiscriminator
+    from sketchfast.models.photo_to_sketch import PhotoToSketch
     from sketchfast.models.sketch_features import ClassifierFeatures
     from sketchfast.models.sketch_vae import SketchVAE
+    from sketchfast.models.stroke_decoder import SketchDecoder
     from sketchfast.models.tcn import TCN
     from sketchfast.models.traits import TraitNetwork
     from sketchfast.models.vtd import VTD
@@ -131,7 +147,7 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
 
     models = (
         TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD, TraitNetwork, SketchVAE, ClassifierFeatures,
-        FineGrainedNet, PatchDiscriminator,
+        FineGrainedNet, PatchDiscriminator, PhotoToSketch, SketchDecoder,
     )  # fmt: skip
     factories: dict[str, Any] = {model.__name__: model.from_metadata for model in models}
     return load_model(find_checkpoint(path), factories, device)[0]

@@ -28,10 +28,12 @@ RESNETS = {
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
 VGGS = {"vgg16": "vgg16_bn", "vgg19": "vgg19_bn"}  # TCN's table 3 uses them with batch normalisation
+PLAIN_VGG = "vgg16_plain"  # VGG-16 as first published, without batch normalisation
 SE_RESNETS = ("se_resnet50", "cse_resnet50")
 BACKBONES: tuple[str, ...] = (
     *RESNETS,
     *VGGS,
+    PLAIN_VGG,
     *SE_RESNETS,
     "alexnet",
     "googlenet",
@@ -108,7 +110,7 @@ def build_backbone(spec: BackboneSpec) -> tuple[Backbone, nn.Linear | None]:
         backbone, classifier = _resnet(spec)
     elif spec.stem != "imagenet" or spec.width != 1.0:
         raise ValueError(f"stem and width apply to {', '.join(RESNETS)} only, not to {spec.name!r}")
-    elif spec.name in VGGS or spec.name == "alexnet":
+    elif spec.name in (*VGGS, PLAIN_VGG, "alexnet"):
         backbone, classifier = _up_to_fc7(spec)
     elif spec.name == "googlenet":
         backbone, classifier = _googlenet(spec)
@@ -213,7 +215,7 @@ def dilate_resnet(trunk: nn.Module, output_stride: int, *, stride_in_1x1: bool =
 
 def _up_to_fc7(spec: BackboneSpec) -> tuple[Backbone, nn.Linear]:
     """VGG or AlexNet up to fc7: 4096 features, so that the ImageNet classifier (fc8) factorises as ResNet's does."""
-    name = VGGS.get(spec.name, spec.name)
+    name = {**VGGS, PLAIN_VGG: "vgg16"}.get(spec.name, spec.name)
     net = torchvision.models.get_model(name, weights=None)
     _load_weights(net, spec, name)
     head = nn.Sequential(net.avgpool, nn.Flatten(), *list(net.classifier.children())[:-1])

@@ -31,7 +31,8 @@ def test_shapes(spec: BackboneSpec, features: int, map_side: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet50", "resnet101", "vgg16", "vgg19", "alexnet", "se_resnet50", "cse_resnet50"]
+    "name",
+    ["resnet50", "resnet101", "vgg16", "vgg16_plain", "vgg19", "alexnet", "se_resnet50", "cse_resnet50"],
 )
 def test_large_backbones_have_the_features_the_paper_names(name: str) -> None:
     with torch.device("meta"):
