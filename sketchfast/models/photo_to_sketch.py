@@ -77,7 +77,7 @@ class GeneratorOutput(NamedTuple):
 
 
 class PhotoToSketch(nn.Module):
-    """G. ``class_names`` are the categories trained on, ``preprocess`` makes its input from a photo. ``decoder.output`` is W_y, b_y.
+    """G. ``class_names``: the categories trained on; ``preprocess`` makes its input of a photo; ``decoder.output``: W_y, b_y.
 
     Backbones with batch normalisation use its running statistics only in evaluation mode: call ``eval()`` before sampling.
     Raises ValueError naming the setting, and as ``build_backbone``.
