@@ -1,9 +1,9 @@
 """Does the discriminator know which generated sketches are good? Bhunia et al., CVPR 2021, section 4.3 [i] and figure 4a.
 
 Certainty is D_C's output for a photo and the sketch generated of it. Quality is the ranking percentile of the photo when the
-retrieval network searches with that sketch: (n - rank) / (n - 1) among n photos, 1 where it is found first, 0 where it comes last,
-1/2 on average in a random order (D; as in Bhunia et al., CVPR 2020, which the paper cites). Certainty is cut into ten levels of
-0.1 each; their mean percentile (ARP) should rise with the level.
+retrieval network searches with that sketch: (n - rank) / (n - 1) among n photos, 1 where it is found first, 0 where it comes
+last, 1/2 on average in a random order (D). Certainty is cut into ten levels of 0.1 each; their mean percentile (ARP) should
+rise with the level.
 """
 
 from __future__ import annotations
@@ -59,8 +59,12 @@ class CertaintyLevels:
         """The sketches of both, such as those of two seeds. ValueError for another number of levels."""
         if other.levels != self.levels:
             raise ValueError(f"other: expected {self.levels} levels; found {other.levels}")
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ("certainty", "percentile", "level"))
-        return CertaintyLevels(*map(np.concatenate, pairs), self.levels)
+        return CertaintyLevels(
+            np.concatenate([self.certainty, other.certainty]),
+            np.concatenate([self.percentile, other.percentile]),
+            np.concatenate([self.level, other.level]),
+            self.levels,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -84,7 +88,7 @@ class CertaintyLevels:
 def certainty_levels(
     certainty: ArrayLike, ranks: ArrayLike, gallery: ArrayLike, levels: int = 10
 ) -> CertaintyLevels:
-    """From the certainty real [N] in 0..1 and the rank int [N], from 1, of each sketch's photo among `gallery` photos, int or [N].
+    """From certainties real [N] in 0..1 and ranks int [N], from 1, of each sketch's photo among `gallery` photos, int or [N].
 
     Raises ValueError naming the argument: lengths that differ, no sketch, NaN, numbers out of range, fewer than 2 photos.
     """

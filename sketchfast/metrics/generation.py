@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy.linalg
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,6 +30,7 @@ from sketchfast.data.instances import PairedSet
 from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.metrics.classification import ClassificationScores, evaluate_classification
 from sketchfast.metrics.instance_retrieval import InstanceScores, score_model
+from sketchfast.runtime.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from sketchfast.models.sketch_features import ClassifierFeatures
@@ -64,8 +66,8 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
         )
     spread = sum(float(np.square(each).sum()) for each in centred)
     # R of QR has the same R^T R and at most d rows.
-    A, B = (np.linalg.qr(each, mode="r") if len(each) > each.shape[1] else each for each in centred)
-    common = float(np.linalg.svd(A @ B.T, compute_uv=False).sum())
+    A, B = (scipy.linalg.qr(each, mode="r")[0][: each.shape[1]] for each in centred)
+    common = float(scipy.linalg.svdvals(A @ B.T).sum())
     return max(0.0, float(np.square(means[0] - means[1]).sum()) + spread - 2 * common)
 
 
@@ -74,8 +76,8 @@ def few_samples(generated: int, real: int, dimensions: int) -> str:
     if min(generated, real) > 2 * dimensions:
         return ""
     return (
-        f"{generated:,} generated and {real:,} real sketches for {dimensions} dimensions: too few for the distance itself, which is "
-        "too large on average; it compares sets of equal size."
+        f"{generated:,} generated and {real:,} real sketches for {dimensions} dimensions: so few that the distance is too "
+        "large on average; it compares sets of equal size."
     )
 
 
@@ -105,6 +107,8 @@ def describe(classifier: ClassifierFeatures, sketches: ImageSet, memory: int = 4
 class Drawings(ImageSet):
     """Pictures uint8 [N, S, S] of sketches (255 paper, 0 ink) as an image set, such as those of ``SketchSamples.images``.
 
+    A network of S pixels gets them as they are, neither cropped to their ink nor resized (D): they were drawn for it. Networks of
+    other sizes get them as their preprocessing says.
     Raises TypeError or ValueError for other pictures, and as ImageSet does.
     """
 
@@ -119,6 +123,11 @@ class Drawings(ImageSet):
 
     def load(self, i: int) -> np.ndarray:
         return np.repeat(self.pictures[i][:, :, None], 3, axis=2)
+
+    def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
+        if spec.homogeneous or self.pictures.shape[1:] != (spec.size, spec.size):
+            return super()._decode_all(spec, progress, threads)
+        return np.repeat(self.pictures[:, :, :, None], 3, axis=3)
 
 
 def drawings_of(photos: ImageSet, pictures: ArrayLike, photo_of: ArrayLike | None = None) -> PairedSet:
