@@ -47,7 +47,7 @@ class SequencePictures(ImageSet):
 
 
 def with_sequences(pairs: PairedSet, sequences: SketchSequences, thickness: int = 1) -> PairedSet:
-    """The pairs with their sketches drawn from `sequences`, which are those of `pairs.sketches`; what they left out is left out."""
+    """The pairs with their sketches drawn from `sequences`, made of `pairs.sketches`; what those left out is left out."""
     if [pairs.sketches.ids[row] for row in sequences.rows if row < len(pairs)] != sequences.ids:
         raise ValueError(f"sequences must be of the pairs' own {len(pairs):,} sketches, got other ids")
     pictures = SequencePictures(sequences, pairs.names, thickness)

@@ -131,8 +131,8 @@ def require_strokes(sketches: ImageSet) -> None:
             sketches.strokes(i)
         except ValueError as error:
             raise ValueError(
-                f"sketches must have strokes to learn drawing from. {error}. Strokes come from QMUL's {{Shoe,Chair}}V2_Coordinate, "
-                "from .svg sketches and from QuickDraw's .ndjson"
+                f"sketches must have strokes to learn drawing from. {error}. Strokes come from QMUL's "
+                "{Shoe,Chair}V2_Coordinate, from .svg sketches and from QuickDraw's .ndjson"
             ) from None
 
 
