@@ -48,11 +48,10 @@ class PicturePairs:
             else [np.array([row]) for row in range(len(pairs))]
         )
         self.photo_of = np.array([pairs.photo_of[rows[0]] for rows in self.sets], np.int64)
-        if len(self.sets) * repeats < batch_size:
+        self.count = len(self.sets)
+        if self.count * repeats < batch_size:
             what = "drawn photos" if together else "sketches"
-            raise ValueError(
-                f"batch_size is {batch_size}, but an epoch has only {len(self.sets) * repeats} {what}"
-            )
+            raise ValueError(f"batch_size is {batch_size}, but there are only {self.count * repeats} {what}")
         self.sketches = Pixels(pairs.sketches, preprocess, memory)
         self.photos = Pixels(pairs.photos, preprocess, memory)
 
@@ -65,22 +64,25 @@ class PicturePairs:
             raise ValueError(f"batch_size={self.batch_size} does not divide over {world} processes")
         return _Epoch(self, epoch, rank, world, start_step)
 
+    def take(self, items: np.ndarray) -> dict[str, Tensor]:
+        """A batch of these of the `count` sketches, or photos with all of theirs; none is mirrored."""
+        sets = [self.sets[item] for item in items]
+        return {
+            "photo": self.photos.take(self.photo_of[items]),
+            "sketch": self.sketches.take(np.concatenate(sets))[..., 0].contiguous(),
+            "owner": torch.from_numpy(np.repeat(np.arange(len(sets)), [len(rows) for rows in sets])),
+            "mirrored": torch.zeros(len(sets), dtype=torch.bool),
+        }
+
 
 class _Epoch(ShuffledEpoch):
     def __init__(self, source: PicturePairs, *place: int) -> None:
-        super().__init__(len(source.sets), source.repeats, source.batch_size, source.seed, *place)
+        super().__init__(source.count, source.repeats, source.batch_size, source.seed, *place)
         self.source = source
         self.mirrored = (self.random.random(self.count) < 0.5) & source.flip
 
     def batch(self, rows: slice) -> dict[str, Tensor]:
-        items = self.order[rows]
-        sets = [self.source.sets[item] for item in items]
-        return {
-            "photo": self.source.photos.take(self.source.photo_of[items]),
-            "sketch": self.source.sketches.take(np.concatenate(sets))[..., 0].contiguous(),
-            "owner": torch.from_numpy(np.repeat(np.arange(len(sets)), [len(found) for found in sets])),
-            "mirrored": torch.from_numpy(self.mirrored[rows]),
-        }
+        return self.source.take(self.order[rows]) | {"mirrored": torch.from_numpy(self.mirrored[rows])}
 
 
 def picture_inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "L2S",
     "TCN",
     "VTD",
     "Classification",
@@ -14,6 +15,7 @@ __all__ = [
     "DeepSSPConfig",
     "FineGrainedConfig",
     "FineGrainedNet",
+    "L2SConfig",
     "LandmarkEnsemble",
     "LandmarkNet",
     "LandmarkNetConfig",
@@ -23,6 +25,8 @@ __all__ = [
     "PatchDiscriminatorConfig",
     "PhotoToSketch",
     "PhotoToSketchConfig",
+    "Pix2Pix",
+    "Pix2PixConfig",
     "SketchClassifier",
     "SketchDecoder",
     "SketchParser",
@@ -82,6 +86,10 @@ _HOMES = {
     "StrokeDecoder": "stroke_decoder",
     "StrokeDecoderConfig": "stroke_decoder",
     "SketchSamples": "sketch_samples",
+    "Pix2Pix": "pix2pix",
+    "Pix2PixConfig": "pix2pix",
+    "L2S": "l2s",
+    "L2SConfig": "l2s",
     "log_probability": "sketch_samples",
 }
 
@@ -133,10 +141,12 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
     """
     from sketchfast.models.deepssp import DeepSSP
     from sketchfast.models.fine_grained import FineGrainedNet
+    from sketchfast.models.l2s import L2S
     from sketchfast.models.landmark import LandmarkNet
     from sketchfast.models.landmark_fusion import LandmarkEnsemble
     from sketchfast.models.patch_discriminator import PatchDiscriminator
     from sketchfast.models.photo_to_sketch import PhotoToSketch
+    from sketchfast.models.pix2pix import Pix2Pix
     from sketchfast.models.sketch_features import ClassifierFeatures
     from sketchfast.models.sketch_vae import SketchVAE
     from sketchfast.models.stroke_decoder import SketchDecoder
@@ -147,7 +157,7 @@ def load_run(path: str | Path, device: str = "cpu") -> Any:
 
     models = (
         TCN, DeepSSP, LandmarkNet, LandmarkEnsemble, VTD, TraitNetwork, SketchVAE, ClassifierFeatures,
-        FineGrainedNet, PatchDiscriminator, PhotoToSketch, SketchDecoder,
+        FineGrainedNet, PatchDiscriminator, PhotoToSketch, SketchDecoder, Pix2Pix, L2S,
     )  # fmt: skip
     factories: dict[str, Any] = {model.__name__: model.from_metadata for model in models}
     return load_model(find_checkpoint(path), factories, device)[0]
