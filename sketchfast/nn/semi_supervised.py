@@ -49,7 +49,7 @@ def in_batch_negatives(
     """Which photos of a batch stand for the negative of each sketch: weights [B, P], no gradient.
 
     A photo with the id of a sketch's own is never its negative, so the same photo drawn twice in a batch, or its two sketches,
-    are safe. A row sums to 1; to 0 where the batch has no other photo, and the sketch then has no loss (D).
+    are safe. A row sums to 1.
 
     kind: "random", the one that ``uniform`` says; "hard", the nearest, the first of equal ones; "all", each with the same
         weight. The paper does not say which; "random" is what a sampled triplet is.
@@ -57,8 +57,8 @@ def in_batch_negatives(
     ids: integers [P], which photo it is; different photos must have different ids, labelled or not.
     uniform: with "random", [B] in 0..1: floor(u n) counts through the n other photos in their order.
 
-    Raises ValueError naming the argument, also where no sketch has a negative (looked at only while ids are on the CPU, since
-    on CUDA the device would have to be waited for); TypeError for ids that are not integers.
+    Raises ValueError naming the argument, also where all photos are one (with ids on CUDA, where looking would mean to wait for
+    the device, the weights are 0 then, and so is the loss); TypeError for ids that are not integers.
     """
     count, photos = _check_batch(sketch, photo, ids)
     others = ids[:count, None] != ids[None, :]
