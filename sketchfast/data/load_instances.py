@@ -6,7 +6,7 @@ import dataclasses
 import os
 import unicodedata
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -117,8 +117,8 @@ def _from_files(
     seen_names, unseen_names = choose_unseen(found, unseen, None, seed, notes)
     invalid = invalid_sketches(found)
     either: list[str] = []
-    train = _paired(found, seen_names, invalid, either)
-    test = _paired(found, unseen_names, invalid, either)
+    train = paired_files(found, seen_names, invalid, either)
+    test = paired_files(found, unseen_names, invalid, either)
     if either:
         notes.append(
             f"{len(either):,} sketches, such as {either[0]}, could be of two photos: of the one of exactly their name, which "
@@ -173,13 +173,18 @@ def _files(found: FoundLayout, modality: str, names: list[str]) -> list[tuple[st
     return scan_classes(found, folder, modality, labels)
 
 
-def _paired(
+def paired_files(
     found: FoundLayout,
     names: list[str],
-    invalid: dict[str, set[tuple[str | None, str]]],
-    either: list[str],
+    invalid: Mapping[str, set[tuple[str | None, str]]] | None = None,
+    either: list[str] | None = None,
 ) -> PairedSet:
-    """either: gets the paths of the sketches whose name fits two photos."""
+    """The photos and sketches of these classes, paired by their names as `load_instances` says.
+
+    invalid: file -> (class_key or None for any, name without extension) of sketches to leave out. either: gets the paths of the
+    sketches whose name fits two photos. ValueError for sketches without their photo, and photos of one name.
+    """
+    either = [] if either is None else either
     photos = _files(found, "photo", names)
     photo_at: dict[tuple[int, str], int] = {}
     for row, (path, label) in enumerate(photos):
@@ -189,7 +194,7 @@ def _paired(
                 f"{found.root}: {photos[first][0]} and {path} have one name but for the extension: "
                 "which of them a sketch belongs to cannot be told"
             )
-    listed = set().union(*invalid.values())
+    listed = set().union(*(invalid or {}).values())
     sketches: list[tuple[str, int]] = []
     photo_of: list[int] = []
     orphans: list[str] = []

@@ -23,7 +23,7 @@ _EXPECTED = (
 )
 
 
-def load_qmul(root: str | os.PathLike[str], group: str | None = None) -> InstanceSplit:
+def load_qmul(root: str | os.PathLike[str], group: str | None = None, strokes: bool = False) -> InstanceSplit:
     """Shoe-V2 or Chair-V2: whichever of the two `root`, or the one folder in it that holds such data, is.
 
     A sketch belongs to the photo of its name, or of its name without `_<k>`; k need not be a number.
@@ -36,6 +36,7 @@ def load_qmul(root: str | os.PathLike[str], group: str | None = None) -> Instanc
     group: None for the published halves: `train` and `test` are of one class, "shoe" or "chair" (of the third layout the
         folder's name, where it names neither), and have different photos. Else a key of `qmul_groups.GROUPS`: `train` has the
         shoes of one sub-category and `test` those of another, from both halves together (D); see `qmul_groups.read_group`.
+    strokes: of the second layout take a sketch's .svg, whose strokes are known, where there is one, not its .png.
 
     Raises FileNotFoundError (wrong path, layout, no lists, no attributes) and ValueError: files that lists name and are not
     there, sketches without their photo, a photo in both halves, a sketch in another half than its photo, a group of chairs.
@@ -45,7 +46,7 @@ def load_qmul(root: str | os.PathLike[str], group: str | None = None) -> Instanc
     if coordinates.is_file():
         items = _read_strokes(folder, coordinates, listed)
     else:
-        items = _read_lists(folder, listed) if listed.is_dir() else _read_a_and_b(folder)
+        items = _read_lists(folder, listed, strokes) if listed.is_dir() else _read_a_and_b(folder)
     photo_of = items.pair()
     name, notes = f"qmul/{category}, instances", items.notes
     if group is None:
@@ -197,20 +198,26 @@ def _read_strokes(folder: Path, pickle: Path, listed: Path) -> _Items:
     )
 
 
-def _read_lists(folder: Path, photo_folder: Path) -> _Items:
+def _read_lists(folder: Path, photo_folder: Path, strokes: bool) -> _Items:
     kind = photo_folder.name.removesuffix("_photo")
     places = [folder / f"{kind}_sketch_png", folder / f"{kind}_sketch"]
-    sketch_folder = next((place for place in places if place.is_dir()), None)
-    if sketch_folder is None:
+    sketch_folders = [place for place in places if place.is_dir()]
+    if not sketch_folders:
         raise FileNotFoundError(
             f"{folder} has {photo_folder.name}, but no sketches: expected {places[0].name}/ or {places[1].name}/"
         )
     listed: dict[str, tuple[list[str], list[str]]] = {}
-    notes = [f"{photo_folder.name} and {sketch_folder.name}, halves of the published lists"]
-    for modality, place in (("photo", photo_folder), ("sketch", sketch_folder)):
+    sources = {"photo": [photo_folder], "sketch": sketch_folders if strokes else sketch_folders[:1]}
+    notes = [
+        f"{photo_folder.name} and {' and '.join(place.name for place in sources['sketch'])}, halves of the published lists"
+    ]
+    for modality, folders in sources.items():
+        files = [path for place in folders for path in _pictures(folder, place, modality)]
+        if strokes:
+            files.sort(key=lambda path: not path.lower().endswith(".svg"))
         pictures: dict[str, str] = {}
-        for path in _pictures(folder, place, modality):
-            pictures.setdefault(_stem(path), path)  # a .png comes before the .svg of its name
+        for path in files:
+            pictures.setdefault(_stem(path), path)  # else a .png comes before the .svg of its name
         paths: list[str] = []
         halves: list[str] = []
         absent: list[str] = []
@@ -222,7 +229,9 @@ def _read_lists(folder: Path, photo_folder: Path) -> _Items:
                     halves.append(half)
                 else:
                     absent.append(f"{name} of {file.name}")
-        _refuse(folder, f"files that lists name are not in {place.name}", absent)
+        _refuse(
+            folder, f"files that lists name are not in {' or '.join(place.name for place in folders)}", absent
+        )
         if len(paths) < len(pictures):
             notes.append(f"{len(pictures) - len(paths):,} {modality} files in no list left out")
         listed[modality] = paths, halves

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sketchfast.data.image_set import ImageSet
+from sketchfast.data.image_set import FileImageSet, ImageSet
 from sketchfast.data.instances import InstanceSplit, PairedSet
 
 # Kept apart from the seeds' other uses.
@@ -22,7 +22,7 @@ class SemiSupervisedSplit:
     pairs: `train` is D_L, `test` and `held_out` other photos of the same one category. unlabelled: D_U, photos of that category,
     maybe none.
 
-    Raises ValueError when there is more than one category, a photo of `train` that nobody drew, or an unlabelled photo whose id
+    Raises ValueError when there is more than one category, a photo of `train` that nobody drew, or an unlabelled photo that
     is in a part of `pairs`.
     """
 
@@ -40,19 +40,12 @@ class SemiSupervisedSplit:
                 f"{self.name}: unlabelled must be photos of {self.train.names[0]!r}, got {self.unlabelled.modality} images of "
                 f"{', '.join(self.unlabelled.names)}"
             )
-        photos = self.train.photos
-        undrawn = np.setdiff1d(np.arange(len(photos)), self.train.drawn)
-        if len(undrawn):
-            named = ", ".join(photos.ids[row] for row in undrawn[:5]) + (", ..." if len(undrawn) > 5 else "")
-            raise ValueError(
-                f"{self.name}: {len(undrawn):,} labelled photos have no sketch: {named}; photos that nobody drew belong to the "
-                "unlabelled ones"
-            )
-        unlabelled = set(self.unlabelled.ids)
+        refuse_undrawn(self.train, self.name)
+        unlabelled = set(_identities(self.unlabelled))
         if len(unlabelled) < len(self.unlabelled):
             raise ValueError(f"{self.name}: an unlabelled photo is there twice")
         for part, own in self.pairs.parts().items():
-            both = [item for item in own.photos.ids if item in unlabelled]
+            both = [item for item in _identities(own.photos) if item in unlabelled]
             if both:
                 raise ValueError(
                     f"{self.name}: {len(both):,} unlabelled photos are in {part} too: {', '.join(both[:5])}"
@@ -108,3 +101,21 @@ class SemiSupervisedSplit:
         lines = self.pairs.summary().splitlines()
         at = 1 + len(self.pairs.parts())
         return "\n".join([*lines[:at], f"  unlabelled: {len(self.unlabelled):,} photos", *lines[at:]])
+
+
+def refuse_undrawn(pairs: PairedSet, name: str) -> None:
+    """ValueError naming the photos (up to 5) without a sketch; name: of the data."""
+    undrawn = np.setdiff1d(np.arange(len(pairs.photos)), pairs.drawn)
+    if len(undrawn):
+        named = ", ".join(pairs.photos.ids[row] for row in undrawn[:5]) + (
+            ", ..." if len(undrawn) > 5 else ""
+        )
+        raise ValueError(
+            f"{name}: {len(undrawn):,} labelled photos have no sketch: {named}. Photos that nobody drew belong to the unlabelled "
+            "ones"
+        )
+
+
+def _identities(photos: ImageSet) -> list[str]:
+    """What tells photos of several sets apart: relative paths may be equal in two folders."""
+    return [str(path) for path in photos.paths] if isinstance(photos, FileImageSet) else photos.ids
