@@ -205,8 +205,7 @@ class PhotoToSketch(nn.Module):
             state = self.decoder.initial(z)
             if self.attention is None:
                 return state, z, None
-            keys = self.attention.prepare(code.features)
-            return state, None, AttendedPhoto(self.attention, code.features, keys)
+            return state, None, self.attention.prepare(code.features)
 
 
 def vae_loss(output: GeneratorOutput, stroke5: Tensor, kl_weight: float = 1.0) -> dict[str, Tensor]:

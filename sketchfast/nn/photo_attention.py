@@ -4,6 +4,8 @@
 
 (x) is a 3x3 convolution. It does not depend on h, so it is computed once a photo (`PhotoAttention.prepare`) and not once a
 point; with a kernel of 1 every cell stands for itself, the "1D attention" of the paper's ablation.
+
+tanh x = 2 sigmoid(2x) - 1, which on CPUs is several times as fast as torch's tanh; softmax does not see W_a^T 1.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from torch import Tensor, nn
 
 
 class AttendedPhoto(NamedTuple):
-    """What every step of a drawing asks of its photos."""
+    """What every step of a drawing asks of its photos; made by `PhotoAttention.prepare`."""
 
     attention: PhotoAttention
-    features: Tensor  # B, [B, c, h, w]
-    keys: Tensor  # W_B (x) B, [B, h w, dim]
+    cells: Tensor  # B, [B, h w, c], the channels of a cell side by side
+    keys: Tensor  # 2 W_B (x) B, [B, h w, dim]
+    sides: tuple[int, int]  # h, w
 
 
 class PhotoAttention(nn.Module):
@@ -40,17 +43,23 @@ class PhotoAttention(nn.Module):
         self.of_state = nn.Linear(hidden, dim, bias=False)  # W_S
         self.score = nn.Linear(dim, 1, bias=False)  # W_a; softmax would not see a bias
 
-    def prepare(self, features: Tensor) -> Tensor:
-        """W_B (x) B: features [B, c, h, w] -> keys [B, h w, dim], once a photo. ValueError for another shape."""
+    def prepare(self, features: Tensor) -> AttendedPhoto:
+        """The part that is computed once a photo: features B [B, c, h, w]. ValueError for another shape."""
         if features.ndim != 4 or features.shape[1] != self.of_photo.in_channels:
             raise ValueError(
                 f"features must have the shape [B, {self.of_photo.in_channels}, h, w], got {list(features.shape)}"
             )
-        return self.of_photo(features).flatten(2).mT.contiguous()
+        cells = features.flatten(2).mT.contiguous()  # a product with alpha reads this several times faster
+        keys = 2 * self.of_photo(features).flatten(2).mT
+        return AttendedPhoto(self, cells, keys.contiguous(), (features.shape[2], features.shape[3]))
 
-    def forward(self, keys: Tensor, features: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Glimpse g [B, c] and alpha [B, h, w] (sums to 1) of a state h [B, hidden]; keys as `prepare` made of features."""
-        j = (keys + self.of_state(h)[:, None]).tanh_()
-        alpha = (j @ self.score.weight[0]).softmax(dim=1)
-        glimpse = torch.bmm(features.flatten(2), alpha[:, :, None]).squeeze(2)
-        return glimpse, alpha.unflatten(1, features.shape[2:])
+    def forward(self, photo: AttendedPhoto, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Glimpse g [B, c] and alpha [B, h, w] (sums to 1) of a state h [B, hidden]."""
+        glimpse, alpha = attend(photo.cells, photo.keys, 2 * self.of_state(h), 2 * self.score.weight[0])
+        return glimpse, alpha.unflatten(1, photo.sides)
+
+
+def attend(cells: Tensor, keys: Tensor, query: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """(g [B, c], alpha [B, h w]) from the cells, the keys, query = 2 W_S h [B, dim] and score = 2 W_a [dim]."""
+    alpha = ((keys + query[:, None]).sigmoid_() @ score).softmax(dim=1)
+    return torch.bmm(alpha[:, None], cells).squeeze(1), alpha
