@@ -33,7 +33,7 @@ def data_check(
     """Read a data set as training would and report what is there and every fault found; exit code 1 on trouble.
 
     Args:
-        name: sketchy, tu_berlin, quickdraw, folder, sketchparse, pascal-part or spg.
+        name: sketchy, tu_berlin, quickdraw, folder, sketchparse, pascal-part, spg or qmul.
         root: the folder that holds it.
         split: check the lists of this split only, e.g. zeroshot1.
         strict: warnings fail too, among them counts other than the published ones.
@@ -330,6 +330,43 @@ def parse(
     from sketchfast.sketch_commands import parse_sketches
 
     if not parse_sketches(sketches, model, category, classifier, out, mask=mask, json=json):
+        raise SystemExit(1)
+
+
+@app.command
+def draw(
+    photos: tuple[str, ...],
+    /,
+    *,
+    out: str,
+    model: Path | None = None,
+    animation: str | None = None,
+    temperature: float = 1.0,
+    greedy: bool = False,
+    count: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+    overwrite: bool = False,
+) -> None:
+    """Draw photos as a person would, stroke after stroke; exit code 1 if any of several failed.
+
+    Args:
+        photos: pictures, or folders of them, searched recursively.
+        out: file to write: .svg, .png, .npy (stroke-3) or .ndjson (QuickDraw's form; takes all drawings). A folder for the
+            drawings of several photos, as SVG.
+        model: run folder of train/more_photos.py; runs/more-photos-demo by default, where it is there.
+        animation: also write the drawing as it comes into being: .gif, .png, .apng or .webp; a folder for several photos.
+        temperature: below 1 drawings differ less from each other, above it more.
+        greedy: draw what is most likely, always the same.
+        count: drawings of each photo; sketch.svg becomes sketch-1.svg, sketch-2.svg, ...
+        seed: of the drawings that are made.
+        device: cpu or cuda.
+        overwrite: replace files that exist.
+    """
+    from sketchfast.drawing_commands import Sampling, draw_photos
+
+    sampling = Sampling(count, temperature, greedy, seed)
+    if not draw_photos(photos, model, out, animation, sampling, device=device, overwrite=overwrite):
         raise SystemExit(1)
 
 

@@ -9,6 +9,7 @@ from sketchfast.data import published
 from sketchfast.data.check_files import check_files, check_instances
 from sketchfast.data.check_lists import Listed, check_lists
 from sketchfast.data.check_parts import CHECKED, check_parts
+from sketchfast.data.check_qmul import check_qmul
 from sketchfast.data.check_sketchy_info import check_info
 from sketchfast.data.layouts import LAYOUTS, FoundLayout, class_key, dataset_name, find_layout
 from sketchfast.data.report import Finding, Report
@@ -31,7 +32,7 @@ def check(
     """Examines a data set and collects all that is wrong; ValueError only for an unknown name or split.
 
     name: "sketchy", "tu_berlin", "quickdraw" or "folder", in any usual spelling; or a part-labelled data set:
-        "sketchparse", "pascal-part", "spg".
+        "sketchparse", "pascal-part", "spg"; or "qmul", Shoe-V2 or Chair-V2.
     split: check the lists of this split only; all that are there when None.
     strict: warnings fail too, among them counts other than the published ones. Without it a subset that is
         consistent in itself is fine, and the report says `subset: N of published M`.
@@ -44,11 +45,15 @@ def check(
         if split is not None:
             raise ValueError(f"split: {part_set} has no list folders to choose from, got {split!r}")
         return check_parts(part_set, root, strict=strict, decode=decode, progress=progress, threads=threads)
+    if class_key(name) == "qmul":
+        if split is not None:
+            raise ValueError(f"split: qmul has published halves only, got {split!r}")
+        return check_qmul(root, strict=strict, decode=decode, progress=progress, threads=threads)
     try:
         dataset = dataset_name(name)
     except ValueError as error:
         known, _, got = str(error).partition(", got ")
-        raise ValueError(f"{known}, {', '.join(CHECKED)}, got {got}") from None
+        raise ValueError(f"{known}, {', '.join(CHECKED)}, qmul, got {got}") from None
     report = Report(dataset, Path(root), strict=strict)
     try:
         found = find_layout(dataset, root, split)

@@ -58,11 +58,24 @@ def check_files(
     if not decode:
         report.add("info", "not decoded", "pictures were not decoded (names, sizes and lists only)")
         return
+    check_pictures(found.root, files, sides, report, progress=progress, threads=threads)
+
+
+def check_pictures(
+    root: Path,
+    files: dict[str, list[str]],
+    sides: dict[str, set[str]],
+    report: Report,
+    *,
+    progress: bool = True,
+    threads: int | None = None,
+) -> None:
+    """Decodes and hashes pictures and adds findings; files: modality -> paths below root; sides as in `check_files`."""
     digests: dict[bytes, list[str]] = defaultdict(list)
     for modality, paths in files.items():
 
         def examine(i: int, modality: str = modality, paths: list[str] = paths) -> _Picture:
-            return _examine(found.root, paths[i], modality)
+            return _examine(root, paths[i], modality)
 
         pictures = run_threads(examine, len(paths), f"checking {modality} files", progress, threads)
         _report_pictures(modality, pictures, report)

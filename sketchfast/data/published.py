@@ -86,3 +86,9 @@ COUNTS: dict[tuple[str, str], dict[str, int]] = {
         "unseen photos": 54_151,
     },
 }
+
+#: category -> counts of QMUL's V2 data sets, by published halves (Shoe-V2: Bhunia et al. 2021, section 4; Chair-V2: its pickle).
+QMUL_COUNTS: dict[str, dict[str, int]] = {
+    "shoe": {"train sketches": 6_051, "train photos": 1_800, "test sketches": 679, "test photos": 200},
+    "chair": {"train sketches": 952, "train photos": 300, "test sketches": 323, "test photos": 100},
+}
