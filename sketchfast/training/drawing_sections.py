@@ -145,8 +145,8 @@ def step_rows(
     if attention is not None:
         note += (
             " Red: where the generator looked while it drew the dark lines, the mean of their steps. Full colour is three times "
-            "what a place would get if attention were even; none is even or less. The drawing fills its frame as networks see it: a "
-            "line need not lie where it is in the photo."
+            "what a place would get if attention were even; none is even or less. The drawing fills its frame as networks see it: "
+            "a line need not lie where it is in the photo."
         )
         if focused:
             note += f" Largest attention of a stage, mean: {np.mean(focused):.1f} times even."
