@@ -84,22 +84,30 @@ def _jobs(found: list[SketchFile], out: str | None, picture: str, masks: bool) -
         return [SketchJob(found[0], folder, Path(f"{stem}{MASK}") if masks else None, _file_name(found[0]))]
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"--out {out} is a file that is no .png, expected a folder or a .png file")
-    jobs: list[SketchJob] = []
-    taken: set[Path] = set()
-    places = Counter(one.place.with_suffix("") for one in found)
     shown = [_file_name(one) for one in found]
     shared = Counter(shown)
-    for one, short in zip(found, shown):
-        plain = one.place.with_suffix("")
-        stem = plain if places[plain] == 1 else one.place.with_name(one.place.name.replace(".", "-"))
+    jobs: list[SketchJob] = []
+    for one, short, stem in zip(found, shown, unique_stems([one.place for one in found])):
+        mask = folder / f"{stem}{MASK}" if masks else None
+        name = short if shared[short] == 1 else one.name
+        jobs.append(SketchJob(one, folder / f"{stem}{picture}", mask, name))
+    return jobs
+
+
+def unique_stems(places: Sequence[Path]) -> list[Path]:
+    """The paths without their extensions; of those that would meet, with it after a dash (a-png), then a number (a-png-2)."""
+    result: list[Path] = []
+    taken: set[Path] = set()
+    plain = [place.with_suffix("") for place in places]
+    shared = Counter(plain)
+    for place, short in zip(places, plain):
+        stem = short if shared[short] == 1 else place.with_name(place.name.replace(".", "-"))
         unique, number = stem, 2
         while unique in taken:
             unique, number = stem.with_name(f"{stem.name}-{number}"), number + 1
         taken.add(unique)
-        mask = folder / f"{unique}{MASK}" if masks else None
-        name = short if shared[short] == 1 else one.name
-        jobs.append(SketchJob(one, folder / f"{unique}{picture}", mask, name))
-    return jobs
+        result.append(unique)
+    return result
 
 
 def _file_name(sketch: SketchFile) -> str:
