@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from sketchfast.models.sketch_samples import SketchSamples
-from sketchfast.nn.attention_lstm import attention_lstm, lstm_cell
 from sketchfast.nn.photo_attention import AttendedPhoto
 from sketchfast.nn.sketch_mixture import SketchMixture
 
@@ -116,13 +115,23 @@ class StrokeDecoder(nn.Module):
             first = start_token(len(stroke5), self.output.weight)[:, None]
             points = torch.cat([first, stroke5[:, :-1].to(first)], dim=1)
             if photo is not None:
-                weight, of_point, bias = self._gate_weights()
-                return attention_lstm(points @ of_point + bias, state, photo, weight)
+                return self._attend(points, state, photo)
             if context is not None:
                 points = torch.cat(
                     [context.to(first)[:, None].expand(-1, points.shape[1], -1), points], dim=2
                 )
             return self.rnn(points, (state[0][None], state[1][None]))[0], None
+
+    def _attend(self, points: Tensor, state: State, photo: AttendedPhoto) -> tuple[Tensor, Tensor]:
+        h, c = state
+        weight, of_point, bias = self._gate_weights()
+        hidden, alphas = [], []
+        for row in (points @ of_point + bias).unbind(1):
+            glimpse, alpha = photo.attention(photo, h)
+            h, c = _lstm_cell(torch.addmm(row, torch.cat([glimpse, h], dim=1), weight), c)
+            hidden.append(h)
+            alphas.append(alpha)
+        return torch.stack(hidden, dim=1), torch.stack(alphas, dim=1)
 
     def _gate_weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of the LSTM's gates: what multiplies [g, h] [context + H, 4H], the point [5, 4H], and the bias [4H]."""
@@ -187,7 +196,7 @@ class StrokeDecoder(nn.Module):
                     alphas.append(alpha)
                 elif context is not None:
                     parts.insert(0, context.to(h))
-                h, c = lstm_cell(torch.addmm(bias, torch.cat(parts, dim=1), weight), c)
+                h, c = _lstm_cell(torch.addmm(bias, torch.cat(parts, dim=1), weight), c)
                 mixture = SketchMixture(self.output(h))
                 if numbers is None:
                     step, pen = mixture.greedy()
@@ -220,6 +229,13 @@ class StrokeDecoder(nn.Module):
 def start_token(batch: int, like: Tensor) -> Tensor:
     """P_0 [B, 5], of the dtype and on the device of `like`."""
     return like.new_tensor([0.0, 0.0, 1.0, 0.0, 0.0]).expand(batch, 5)
+
+
+def _lstm_cell(gates: Tensor, c: Tensor) -> State:
+    """(h, c) from the gates before their nonlinearity [B, 4H], in torch's order (input, forget, cell, output)."""
+    i, f, g, o = gates.chunk(4, dim=1)
+    c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
+    return o.sigmoid() * c.tanh(), c
 
 
 class SketchDecoder(nn.Module):

@@ -55,11 +55,6 @@ class PhotoAttention(nn.Module):
 
     def forward(self, photo: AttendedPhoto, h: Tensor) -> tuple[Tensor, Tensor]:
         """Glimpse g [B, c] and alpha [B, h, w] (sums to 1) of a state h [B, hidden]."""
-        glimpse, alpha = attend(photo.cells, photo.keys, 2 * self.of_state(h), 2 * self.score.weight[0])
-        return glimpse, alpha.unflatten(1, photo.sides)
-
-
-def attend(cells: Tensor, keys: Tensor, query: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    """(g [B, c], alpha [B, h w]) from the cells, the keys, query = 2 W_S h [B, dim] and score = 2 W_a [dim]."""
-    alpha = ((keys + query[:, None]).sigmoid_() @ score).softmax(dim=1)
-    return torch.bmm(alpha[:, None], cells).squeeze(1), alpha
+        j = (photo.keys + 2 * self.of_state(h)[:, None]).sigmoid_()
+        alpha = (j @ (2 * self.score.weight[0])).softmax(dim=1)
+        return torch.bmm(alpha[:, None], photo.cells).squeeze(1), alpha.unflatten(1, photo.sides)
