@@ -185,16 +185,25 @@ def retrieval_loss(
     return RetrievalTerms(first + second + lambda_kd * third, first, second, third)
 
 
-def reward(triplets: Tensor, certainty: Tensor, lambda_r1: float = 1.0, lambda_r2: float = 1.0) -> Tensor:
-    """Eq. 8, R_G of each generated sketch: eq. 4 of its pair [B] and D's output for it [B] -> [B], without gradient.
+def reward(
+    triplets: Tensor,
+    certainty: Tensor,
+    lambda_r1: float = 1.0,
+    lambda_r2: float = 1.0,
+    differentiable: bool = False,
+) -> Tensor:
+    """Eq. 8, R_G of each generated sketch: eq. 4 of its pair [B] and D's output for it [B] -> [B].
 
-    A lambda of 0 takes its term out. ValueError for other shapes.
+    A lambda of 0 takes its term out. Without gradient unless differentiable, which is for sketches drawn as pictures, through
+    which it can go (section 4.2, iv). ValueError for other shapes.
     """
     if triplets.ndim != 1 or triplets.shape != certainty.shape:
         raise ValueError(
             f"triplets and certainty must both have one shape [B], got {list(triplets.shape)} and {list(certainty.shape)}"
         )
-    return -lambda_r1 * triplets.detach() + lambda_r2 * certainty.detach()
+    if not differentiable:
+        triplets, certainty = triplets.detach(), certainty.detach()
+    return -lambda_r1 * triplets + lambda_r2 * certainty
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
