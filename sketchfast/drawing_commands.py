@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sketchfast.models.photo_to_sketch import PhotoToSketch
 
 DEFAULT_MODEL = Path("runs/more-photos-demo")
-#: Where in a folder of `train/more_photos.py` the generator is: that of joint training before that of pre-training.
-_PLACES = ("", "full", "generator", "seed-0/full", "seed-0/generator")
+#: Networks in a folder of `train/more_photos.py` that draw: that of joint training before that of pre-training alone.
+_GENERATORS = ("full", "generator")
 _SIDE = 512  # of pictures and animations, pixels
 _PAGE = 256.0  # side of the canvas in files of strokes, as QuickDraw's
 _LINE = 2.5  # width of lines in SVG, in the unit of _PAGE
@@ -195,21 +195,22 @@ def _generator(model: Path | None, device: str) -> PhotoToSketch:
         )
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: torch sees no GPU; `sketchfast info` tells more")
-    for place in _PLACES:
+    parts = [folder, *sorted(folder.glob("seed-*"))]
+    for place in [folder, *(part / name for part in parts for name in _GENERATORS)]:
         try:
-            find_checkpoint(folder / place)
+            find_checkpoint(place)
         except FileNotFoundError:
             continue
-        loaded = load_run(folder / place, device)
-        generator = getattr(loaded, "generator", loaded)
+        loaded = load_run(place, device)
+        generator = getattr(loaded, "G", loaded)  # joint training keeps all its networks together
         if not isinstance(generator, PhotoToSketch):
             raise ValueError(
-                f"{folder / place} holds a {type(loaded).__name__}, expected a PhotoToSketch (or joint training's networks)"
+                f"{place} holds a {type(loaded).__name__}, expected a PhotoToSketch or a joint training"
             )
         return generator.eval()
     raise FileNotFoundError(
-        f"{folder}: expected a run folder of a generator (train/more_photos.py), or one that holds it as "
-        f"{', '.join(place for place in _PLACES if place)}; found none"
+        f"{folder}: expected a run folder of train/more_photos.py, or of one of its generators; "
+        f"found no checkpoint in it, in {' or '.join(_GENERATORS)} below it, or in those of a seed"
     )
 
 
