@@ -145,7 +145,7 @@ def step_rows(
     if attention is not None:
         note += (
             " Red: where the generator looked while it drew the dark lines, the mean of their steps. Full colour is three times "
-            "what a place would get if attention were even; none is even or less. The drawing fills its frame as networks see it: "
+            "what a place would get if attention were even, none even or less. The drawing fills its frame as networks see it: "
             "a line need not lie where it is in the photo."
         )
         if focused:

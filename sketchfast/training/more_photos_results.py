@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sketchfast.data.instances import PairedSet
 from sketchfast.metrics.certainty import CertaintyLevels
-from sketchfast.metrics.generation import GenerationScores
+from sketchfast.metrics.generation import FID, GenerationScores
 from sketchfast.metrics.instance_retrieval import InstanceScores, InstanceSearch, format_instance_rows
 from sketchfast.training.drawing_sections import ShownDrawings, beside_rows, certainty_rows
 from sketchfast.training.generation_sections import (
@@ -206,6 +206,8 @@ class MorePhotosResults:
         for name, means in self.generation.items():
             told = (f"{key} {s.number() if key == 'fid' else s.percent()}" for key, s in means.items())
             lines.append(f"sketches of {name}: {'  '.join(told)}")
+        if any(d.scores.fid is not None for d in self.drawn):
+            lines.append(f"fid: {FID}")
         lines += dict.fromkeys(d.scores.note for d in self.drawn if d.scores.note)
         lines += [f"{method}, {levels}" for method, levels in self.certainty.items()]
         for row in self.likelihoods:

@@ -180,5 +180,5 @@ def test_bad_input(classifier) -> None:
     with pytest.raises(ValueError, match="real: expected None without a classifier"):
         score_drawings(drawings, MeanColour(), None, np.zeros((3, 4)))
     classifier = ClassifierFeatures(classifier.config, ["bag", "boat", "chair"])
-    with pytest.raises(ValueError, match="classifier: .* does not know shoe"):
+    with pytest.raises(ValueError, match=r"classifier: .* does not know shoe"):
         score_drawings(drawings, None, classifier)
