@@ -109,7 +109,7 @@ def export(
     A model that weighs the dimensions for each query has a third encoder, for the traits of the sketch.
 
     Args:
-        run: run folder of train/tcn.py or train/vtd.py; the model it ended with is exported.
+        run: run folder of train/tcn.py, train/vtd.py or train/more_photos.py; the model it ended with is exported.
         out: folder to write.
         format: onnx.
         precision: fp32.
@@ -141,8 +141,8 @@ def index(
     """Embed a folder of photos so that `sketchfast query` can search it.
 
     Args:
-        model: a run folder of train/tcn.py or train/vtd.py (exported into it first) or a folder written by
-            `sketchfast export`.
+        model: a run folder of train/tcn.py, train/vtd.py or train/more_photos.py (exported into it first) or a folder
+            written by `sketchfast export`.
         photos: folder of pictures, searched recursively.
         out: index folder to write.
         batch_size: photos embedded at a time.

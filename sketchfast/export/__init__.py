@@ -53,7 +53,7 @@ def export(
             ``class_names`` and, for codes, ``itq_projection`` and ``code_values`` ([B, dim] -> [B, bits]), such as
             :class:`sketchfast.models.tcn.TCN`; for weights of dimensions also ``test_noise`` (not None), ``trait_weights``
             ([B, 3, S', S'] -> [B, samples, dim]) and ``describer.preprocess``, such as :class:`sketchfast.models.vtd.VTD`; or the
-            path of a run folder of ``train/tcn.py`` or ``train/vtd.py``.
+            path of a run folder of ``train/tcn.py``, ``train/vtd.py`` or ``train/more_photos.py``.
         format: "onnx". TensorRT ("trt") is planned.
         output: folder to write, ``<model name>-onnx`` in the current folder by default.
         precision: "fp32"; fp16 and int8 are planned.

@@ -5,7 +5,7 @@ One branch for sketches and photos. The backbone's map F' goes through soft spat
     F = F' + F' f_attn(F'),   f_attn: a 1x1 convolution and a softmax over the positions
 
 so that the pooled feature is the mean over the map plus 1/(hw) of the mean that attention takes. (D) ``scaled_attention``
-multiplies the mask by h w, which gives both the same share: from scratch, attention of the paper's size has next to no effect.
+multiplies the mask by h w, which gives both the same weight.
 """
 
 from __future__ import annotations

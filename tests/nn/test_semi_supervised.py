@@ -202,7 +202,7 @@ def test_ablations_are_parts_of_eq_7() -> None:
 # -- eq. 8
 
 
-def test_reward_is_eq_8_and_carries_no_gradient() -> None:
+def test_reward_is_eq_8_and_carries_no_gradient_unless_asked() -> None:
     triplets = torch.tensor([0.0, 0.5], requires_grad=True)
     certainty = torch.tensor([0.25, 1.0], requires_grad=True)
     found = reward(triplets, certainty, 2.0, 3.0)
@@ -210,6 +210,9 @@ def test_reward_is_eq_8_and_carries_no_gradient() -> None:
     assert reward(triplets, certainty).tolist() == [0.25, 0.5]
     assert reward(triplets, certainty, 1.0, 0.0).tolist() == [0.0, -0.5]
     assert reward(triplets, certainty, 0.0, 1.0).tolist() == [0.25, 1.0]
+    # For sketches drawn as pictures, through which the gradient can go.
+    reward(triplets, certainty, 2.0, 3.0, differentiable=True).sum().backward()
+    assert triplets.grad.tolist() == [-2.0, -2.0] and certainty.grad.tolist() == [3.0, 3.0]
 
 
 # -- precision, bad input
