@@ -6,7 +6,7 @@ drawn as those that a generator draws (D), so that no network can tell them apar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from sketchfast.data.image_set import ImageSet
 from sketchfast.data.instances import PairedSet
 from sketchfast.data.pixels import Pixels, normalize
 from sketchfast.data.sequence_pictures import SequencePictures
+from sketchfast.data.stroke_categories import StrokeCategory
 from sketchfast.data.stroke_sets import SketchSequences
 from sketchfast.metrics.certainty import CertaintyLevels, certainty_levels
 from sketchfast.metrics.generation import describe, drawings_of, score_drawings
@@ -24,11 +25,19 @@ from sketchfast.metrics.instance_retrieval import InstanceScores, score_model
 from sketchfast.models.pix2pix import Pix2Pix
 from sketchfast.models.sketch_samples import SketchSamples
 from sketchfast.training.drawing_sections import ShownDrawings
-from sketchfast.training.more_photos_results import Drawn, Judged, Retrieved, Timed
+from sketchfast.training.more_photos_results import (
+    Components,
+    Drawn,
+    Judged,
+    MorePhotosResults,
+    Retrieved,
+    Timed,
+)
 from sketchfast.training.seeds import stream_seed
 
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0)
 _SHOWN = 8
+_MANY = 1000  # points that every real sketch can be shown with
 _BATCH = 64
 # Which random numbers of a seed.
 _TEST, _STEPS = 40, 41
@@ -170,3 +179,24 @@ class Measures:
         ranks = score_model(F, drawings, None, self.memory, (1,)).scores
         levels = judge(discriminator, F, drawings, ranks, self.memory)
         self.judged.append(Judged(seed, method, levels, drawings))
+
+    def results(
+        self, data: str, seeds: Sequence[int], main: str, baseline: str, components: Mapping[str, Components]
+    ) -> MorePhotosResults:
+        """data: the data set's summary. The rest as `MorePhotosResults` has them."""
+        lists = self.found, self.drawn, self.judged, self.timed
+        own: dict[str, Any] = {"components": components, "shown": self.shown}
+        return MorePhotosResults(data, self.test, seeds, main, baseline, *lists, **own)
+
+
+def shown_decoder(model: Any, strokes: StrokeCategory, size: int, pen: Pen, seed: int) -> ShownDrawings:
+    """Drawings of a decoder without photos for the report, beside real sketches."""
+    count = min(_SHOWN, len(strokes.held_out))
+    real = SketchSequences(strokes.held_out.subset(np.arange(count)), _MANY, progress=False)
+    drawn = {}
+    for temperature in TEMPERATURES:
+        numbers = torch.Generator().manual_seed(stream_seed(seed, _STEPS))
+        samples = model.sample(_SHOWN, numbers, temperature)
+        drawn[temperature] = samples.images(size, pen.thickness).cpu().numpy()
+    pictures = real.images(size, pen.thickness)
+    return ShownDrawings(f"decoder alone, {strokes.name}", temperatures=drawn, real=pictures)

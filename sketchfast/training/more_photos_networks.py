@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from lightning.fabric import Fabric
 
 from sketchfast.data.augmentation import Augmentation
 from sketchfast.data.class_batches import SketchAugmentation
@@ -33,7 +34,7 @@ from sketchfast.nn.jigsaw import JigsawNet
 from sketchfast.nn.semi_supervised import Negatives
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.training.cross_category_networks import SketchTraining, sketch_classifier
-from sketchfast.training.cross_category_tasks import Optimisation
+from sketchfast.training.cross_category_tasks import Optimisation, Score
 from sketchfast.training.describer_tasks import ClassifierTask
 from sketchfast.training.generator_tasks import (
     GeneratorTask,
@@ -82,11 +83,13 @@ class Competitors:
 
 @dataclass(frozen=True)
 class Common:
-    """What all networks of a seed share. memory: bytes that decoded images may take."""
+    """What all networks of a seed share. memory: bytes that decoded images may take. margin, negatives: eq. 4."""
 
     seed: int
     memory: int
     augmentation: Augmentation
+    margin: float
+    negatives: Negatives
 
 
 @dataclass(frozen=True)
@@ -158,8 +161,6 @@ def retrieval(
     how: Training,
     common: Common,
     *,
-    margin: float,
-    negatives: Negatives,
     title: str,
 ) -> SupervisedTask:
     """F on pairs by eq. 4. A batch is one group of different photos, each the negative of the others."""
@@ -167,9 +168,13 @@ def retrieval(
     model = FineGrainedNet(config, pairs.names)
     own = how.batch, common.seed, how.repeats, how.batch
     source = InstanceBatches(pairs, model.preprocess, *own, memory=common.memory)
-    score = None if held_out is None else partial(accuracy, held_out, common.memory)
-    kept: dict[str, Any] = {"margin": margin, "negatives": negatives, "title": title}
-    return SupervisedTask(model, source, common.augmentation, how.optimisation, score, **kept)
+    given = model, source, common.augmentation, how.optimisation, score_on(held_out, common.memory)
+    return SupervisedTask(*given, margin=common.margin, negatives=common.negatives, title=title)
+
+
+def score_on(pairs: PairedSet | None, memory: int) -> Score | None:
+    """F -> its Acc@1 on held-out pairs, if there are any."""
+    return None if pairs is None else partial(accuracy, pairs, memory)
 
 
 def accuracy(pairs: PairedSet, memory: int, model: Any) -> dict[str, float]:
@@ -239,6 +244,13 @@ def decoder(
     source = StrokeBatches(sequences, batch_size=how.batch, seed=common.seed, repeats=how.repeats)
     held_out, own = StrokeBatches(others, batch_size=1), (common.augmentation, how.optimisation)
     return UnconditionalTask(model, source, *own, held_out, title=strokes.name)
+
+
+@torch.no_grad()
+def held_out_likelihood(task: UnconditionalTask) -> float:
+    """What the task monitors, on the CPU, as its model is."""
+    task.model.eval()
+    return float(task.validate(Fabric(accelerator="cpu", devices=1), 0)[task.monitor])
 
 
 def classifier(
