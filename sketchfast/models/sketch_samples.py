@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sketchfast.nn.sketch_mixture import SketchMixture
+from sketchfast.ops.rasterize import rasterize
 from sketchfast.runtime.strokes import Strokes
 
 
@@ -50,8 +51,6 @@ class SketchSamples:
 
         fit: margin on each side that a drawing, whatever its extent, is scaled into; None draws the canvas as it is.
         """
-        from sketchfast.ops.rasterize import rasterize
-
         points = self.points()
         if fit is None:
             points = (points + 0.5) * size - 0.5
