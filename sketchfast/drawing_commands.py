@@ -90,7 +90,8 @@ def draw_photos(
                     failed += 1
             for (job, _), drawings in zip(ready, draw([pixels for _, pixels in ready])):
                 _write(job, drawings, together)
-                drawn += [(_key(job, k, sampling.count), strokes) for k, strokes in enumerate(drawings)]
+                # Readers of ndjson take a drawing without strokes for a fault: blank ones are left out.
+                drawn += [(_key(job, k, sampling.count), s) for k, s in enumerate(drawings) if s]
             bar.advance(task, min(at_once, len(jobs) - first))
     if together and drawn:
         together.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +99,8 @@ def draw_photos(
         pages = [_on_page(strokes) for _, strokes in drawn]
         write_ndjson(pages, together, word, [key for key, _ in drawn])
         print(f"{together}: {len(drawn)} drawing{'s' if len(drawn) > 1 else ''}")
+    elif together and failed < len(jobs):
+        _tell(f"{together} is not written: every drawing is blank")
     if failed:
         _tell(f"{failed} of {len(jobs)} photos could not be drawn")
     return not failed

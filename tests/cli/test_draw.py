@@ -23,7 +23,14 @@ def tiny_generator() -> PhotoToSketch:
         "resnet10", "none", stem="small", width=0.125, size=48, latent=4, hidden=16, attention_dim=8,
         mixtures=2, max_points=20, offset_scale=0.1,
     )  # fmt: skip
-    return PhotoToSketch(config, ["chair"]).eval()
+    model = PhotoToSketch(config, ["chair"]).eval()
+    end_drawings(model, -3.0)
+    return model
+
+
+def end_drawings(model: PhotoToSketch, logit: float) -> None:
+    with torch.no_grad():
+        model.decoder.output.bias[2] = logit
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +97,14 @@ def test_one_photo_to_every_kind_of_file(
 def test_animations(
     run_folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("sketchfast.drawing_commands._SIDE", 96)
     for name in ("a.gif", "a.png", "a.webp"):
         arguments = ("in/a.png", "--model", run_folder, "--out", "still.png", "--overwrite", "--greedy")
         assert call(monkeypatch, *arguments, "--animation", name) == 0
         assert capsys.readouterr().out.endswith(f"-> still.png, {name}\n")
         still = np.array(Image.open("still.png")).astype(int)
         with Image.open(name) as animation:
-            assert animation.n_frames > 10 and animation.size == (512, 512) and animation.info["loop"] == 0
+            assert animation.n_frames > 10 and animation.size == (96, 96) and animation.info["loop"] == 0
             animation.seek(animation.n_frames - 1)
             assert abs(np.array(animation.convert("L")).astype(int) - still).max() <= 8
 
@@ -104,6 +112,7 @@ def test_animations(
 def test_several_photos_and_one_bad_file_stops_nothing(
     run_folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("sketchfast.drawing_commands._SIDE", 96)
     (photos / "bad.jpg").write_bytes(b"nonsense")
     options = ("in", "--model", run_folder, "--count", "2", "--out")
     assert call(monkeypatch, *options, "out", "--animation", "moving") == 1
@@ -162,13 +171,14 @@ def test_a_drawing_of_no_points_is_a_blank_page(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tiny_generator()
-    nn.init.constant_(model.decoder.output.bias, 0.0)
-    with torch.no_grad():
-        model.decoder.output.bias[2] = 1e4  # the end
+    end_drawings(model, 1e4)
     run = save_model(tmp_path / "blank" / "model", model).parent
     for name in ("a.svg", "a.png", "a.npy", "a.ndjson"):
         assert call(monkeypatch, "in/a.png", "--model", run, "--out", name) == 0
-        assert "blank: it ended before the first point" in capsys.readouterr().out
+        captured = capsys.readouterr()
+        assert "blank: it ended before the first point" in captured.out
+    # Readers of ndjson take a drawing without strokes for a fault.
+    assert "a.ndjson is not written: every drawing is blank" in captured.err and not Path("a.ndjson").exists()
     assert call(monkeypatch, "in/a.png", "--model", run, "--out", "b.png", "--animation", "b.gif") == 0
     assert np.load("a.npy").shape == (0, 3) and "<path" not in Path("a.svg").read_text()
     assert (np.array(Image.open("a.png")) == 255).all()
