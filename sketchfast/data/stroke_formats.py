@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike
 
 from sketchfast.runtime.strokes import Strokes
 
-#: What a decoder is fed before the first point (stroke-5).
-START = (0.0, 0.0, 1.0, 0.0, 0.0)
 _END = (0.0, 0.0, 0.0, 0.0, 1.0)
 _LARGEST = 1e7  # of a coordinate, as in runtime.strokes
 
