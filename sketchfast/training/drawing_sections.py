@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sketchfast.runtime.preprocess import INK_BELOW
 from sketchfast.training.drawing_pictures import (
     attention_picture,
     blank,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sketchfast.models.sketch_samples import SketchSamples
 
 SHOWN_PHOTOS, SHOWN_STAGES, SHOWN_DRAWINGS = 8, 6, 8
-_PAGE = 1040  # pixels of pictures side by side that a page has room for
+_PAGE = 950  # pixels that a page has for pictures side by side, right of the captions
 
 
 @dataclass
@@ -150,7 +151,7 @@ def step_rows(
         )
         if focused:
             note += f" Largest attention of a stage, mean: {np.mean(focused):.1f} times even."
-    columns = ["photo", *(["the drawing, stage by stage"] + [""] * (stages - 1))[:stages]]
+    columns = ["photo", *(f"stage {stage}" for stage in range(1, stages + 1))]
     return PictureRowsSection(f"{title}: drawn step by step", columns, shown, note, side=_side(len(columns)))
 
 
@@ -168,7 +169,11 @@ def temperature_rows(shown: ShownDrawings, test: PairedSet | None) -> PictureRow
         sketches = [picture_of(drawing) for drawing in shown.real[:count]]
         rows.append(PictureRow("real sketches", [*sketches, *[blank()] * (count - len(sketches))]))
     for temperature, drawn in sorted(shown.temperatures.items()):
-        rows.append(PictureRow(f"temperature {temperature:g}", [picture_of(one) for one in drawn[:count]]))
+        pictures = [picture_of(one) for one in drawn[:count]]
+        captions = ["" if one.min() < INK_BELOW else "nothing drawn" for one in pictures]
+        rows.append(
+            PictureRow(f"temperature {temperature:g}", pictures, captions=captions if any(captions) else ())
+        )
     note = (
         "Not chosen by eye: the first drawings of one seed. The lower the temperature, the closer each step is to the most "
         "likely one (logits over T, deviations times the root of T); training draws at 1."
@@ -197,7 +202,9 @@ def certainty_rows(levels: CertaintyLevels, drawings: PairedSet, title: str) -> 
     for what, chosen in (("most certain", order[:count]), ("least certain", order[::-1][:count])):
         photos = [drawings.photos.load(int(drawings.photo_of[i])) for i in chosen]
         rows.append(PictureRow(what, photos))
-        captions = [f"{levels.certainty[i]:.2f}, percentile {levels.percentile[i]:.2f}" for i in chosen]
+        captions = [
+            f"certainty {levels.certainty[i]:.2f}\npercentile {levels.percentile[i]:.2f}" for i in chosen
+        ]
         rows.append(PictureRow("", [drawings.sketches.load(int(i)) for i in chosen], captions=captions))
     note = (
         "Generated sketches below their photos, with the certainty, and the ranking percentile at which the sketch finds its "
@@ -215,4 +222,4 @@ def _caption(test: PairedSet, p: int) -> str:
 
 
 def _side(columns: int) -> int:
-    return max(88, min(150, _PAGE // max(columns, 1) - 18))
+    return max(88, min(150, _PAGE // max(columns, 1) - 17))

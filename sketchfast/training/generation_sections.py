@@ -12,6 +12,7 @@ import numpy as np
 from sketchfast.metrics.certainty import CertaintyLevels
 from sketchfast.metrics.generation import FID, GenerationScores
 from sketchfast.training.chart import Curve
+from sketchfast.training.instance_seeds import MethodMeans
 from sketchfast.training.report_sections import Chart, CurveSection, NumbersSection, TableSection
 
 _YES, _NO = "✓", "✗"
@@ -74,9 +75,9 @@ def generation_table(
     sketches = [len(found) for s in first if (found := s.retrieval or s.recognition) is not None]
     note = f"{max(sketches, default=0):,} generated sketches of test photos" + _of_seeds(seeds) + "."
     if any(key.startswith("recognition") for key in keys):
-        note += " Recognition: our sketch classifier names the photo's category."
+        note += " Recognition: our sketch classifier names the photo's category, Acc@k."
     if any(key.startswith("retrieval") for key in keys):
-        note += " Retrieval: the retrieval network trained on real pairs alone finds the very photo with the generated sketch."
+        note += " Retrieval: the network trained on real pairs alone finds the very photo with the generated sketch, Acc@k."
     if "fid" in keys:
         note += f" {FID}: Frechet distance to real sketches in the features of the same classifier, smaller is better."
         note += "".join(f" {said}" for said in dict.fromkeys(s.note for s in first if s.note))
@@ -122,22 +123,62 @@ def ablation_table(
     )
 
 
-def seeds_table(accuracy: Mapping[str, Mapping[int, float]], k: int) -> TableSection:
-    """accuracy: method -> seed -> Acc@k."""
-    seeds = list(dict.fromkeys(seed for row in accuracy.values() for seed in row))
+def retrieval_numbers(
+    means: Sequence[MethodMeans], chance: Mapping[int, float], main: str, baseline: str, title: str
+) -> NumbersSection:
+    """Means of the seeds: Acc@k of `main` against chance, and its paired gain over `baseline` where that is another method."""
+    rows = {row.method: row for row in means}
+    numbers = [
+        (f"Acc@{k}", f"{value:.1%}", f"chance {chance[k]:.1%}")
+        for k, value in rows[main].accuracy.items()
+        if k not in rows[main].trivial
+    ]
+    if main != baseline and baseline in rows:
+        for k, (value, low, high) in list(rows[main].gain.items())[:1]:
+            other = f"{rows[baseline].accuracy[k]:.1%}"
+            numbers.append((f"{baseline}, Acc@{k}", other, f"{main}: {value:+.1%} [{low:+.1%}, {high:+.1%}]"))
+    return NumbersSection(f"{title}: {main}, mean of the seeds", numbers)
+
+
+def retrieval_table(
+    means: Sequence[MethodMeans],
+    accuracy: Mapping[str, Mapping[int, Mapping[int, float]]],
+    chance: Mapping[int, float],
+    main: str,
+    baseline: str,
+    title: str,
+) -> TableSection:
+    """Table 2 with several seeds: mean and deviation of each method, each seed's first accuracy, and the gain over `baseline`.
+
+    accuracy: method -> seed -> k -> Acc@k, the same methods as in `means`.
+    """
+    at = list(means[0].accuracy)
+    trivial = means[0].trivial
     rows: list[list[Any]] = []
-    for name, row in accuracy.items():
-        spread = Spread.of(list(row.values()))
-        rows.append(
-            [
-                name,
-                *(f"{row[s]:.1%}" if s in row else None for s in seeds),
-                spread.percent() if spread else None,
-            ]
-        )
-    note = "Mean and standard deviation over the seeds: how far a method's number moves without any change to it."
-    columns = ["method", *(f"seed {seed}" for seed in seeds), "mean"]
-    return TableSection(f"Acc@{k}, seed by seed", columns, rows, note)
+    for row in means:
+        own = accuracy[row.method]
+        spreads = [Spread.of([each[k] for each in own.values()]) for k in at]
+        cells = [None if k in trivial or s is None else s.percent() for k, s in zip(at, spreads, strict=True)]
+        each = ", ".join(f"{100 * found[at[0]]:.1f}" for found in own.values())
+        gain = "{:+.1%} [{:+.1%}, {:+.1%}]".format(*row.gain[at[0]]) if at[0] in row.gain else None
+        rows.append([row.method, *cells, each, gain])
+    rows.append(["chance", *(None if k in trivial else f"{chance[k]:.1%}" for k in at), None, None])
+    seeds = list(dict.fromkeys(seed for own in accuracy.values() for seed in own))
+    note = (
+        f"Mean ± standard deviation of seeds {', '.join(map(str, seeds))}: how far a method moves without any change to it. The "
+        "difference is paired, in percentage points, with its 95 % bootstrap interval over sketches, each with its mean."
+    )
+    if trivial:
+        note += f" {' and '.join(f'Acc@{k}' for k in trivial)}: there are no more photos than that."
+    first = f"Acc@{at[0]}"
+    columns = [
+        "method",
+        *(f"Acc@{k}" for k in at),
+        f"{first} of each seed",
+        f"{first}, difference to {baseline}",
+    ]
+    marked = [place for place, row in enumerate(means) if row.method == main]
+    return TableSection(f"{title}: methods side by side", columns, rows, note, marked)
 
 
 def certainty_section(methods: Mapping[str, CertaintyLevels]) -> CurveSection:
@@ -159,9 +200,7 @@ def certainty_section(methods: Mapping[str, CertaintyLevels]) -> CurveSection:
     curves.append(Curve("random order", [0.0, 1.0], [0.5, 0.5], group=len(methods)))
     charts = [
         Chart("average ranking percentile", curves, "certainty of the discriminator", y_range=(0.0, 1.0)),
-        Chart(
-            "share of the generated sketches", counts, "certainty of the discriminator", y_range=(0.0, 1.0)
-        ),
+        Chart("share of the generated sketches", counts, "certainty of the discriminator"),
     ]
     note = (
         "Each generated sketch of a test photo is judged by the discriminator and used to search for its photo. Percentile 1: "
@@ -228,7 +267,7 @@ def _cell(key: str, value: Spread | None) -> str | None:
 
 def _heading(key: str) -> str:
     what, _, k = key.partition("@")
-    return FID if key == "fid" else f"{what.capitalize()}, Acc@{k}"
+    return FID if key == "fid" else f"{what.capitalize()} @{k}"
 
 
 def _order(key: str) -> tuple[int, int]:

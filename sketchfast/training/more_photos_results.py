@@ -20,7 +20,8 @@ from sketchfast.training.generation_sections import (
     generation_means,
     generation_table,
     likelihood_section,
-    seeds_table,
+    retrieval_numbers,
+    retrieval_table,
     shares_section,
     time_numbers,
 )
@@ -30,7 +31,7 @@ from sketchfast.training.instance_sections import (
     instance_methods_table,
     instance_numbers,
 )
-from sketchfast.training.instance_seeds import MethodMeans, mean_of_seeds, means_table
+from sketchfast.training.instance_seeds import MethodMeans, mean_of_seeds
 from sketchfast.training.report import Section, TextSection, history_sections
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "ShownDrawings",
     "Timed",
 ]
+
+_RETRIEVAL = "Retrieval of test photos"
 
 
 class Retrieved(NamedTuple):
@@ -239,7 +242,7 @@ class MorePhotosResults:
 
     @property
     def _told(self) -> str:
-        return f"test sketches, seed {self.seeds[0]}" if len(self.seeds) > 1 else "test sketches"
+        return f"{_RETRIEVAL}, seed {self.seeds[0]}" if len(self.seeds) > 1 else _RETRIEVAL
 
     def _of_methods(self) -> list[Section]:
         main = self.main_method
@@ -247,15 +250,15 @@ class MorePhotosResults:
             return []
         scores = {method: rows[0].found.scores for method, rows in self.methods.items()}
         base = self.baseline if self.baseline in scores else main
-        sections: list[Section] = [instance_numbers(scores, main, base, self._told)]
+        sections: list[Section] = []
         if len(self.seeds) > 1:
-            sections.append(means_table(self.means, self.baseline, self.seeds, "test sketches"))
+            chance = scores[main].chance
             each = {m: {r.seed: _accuracy(r.found.scores) for r in rows} for m, rows in self.methods.items()}
-            k = scores[main].at[0]
-            sections.append(
-                seeds_table({m: {s: a[k] for s, a in rows.items()} for m, rows in each.items()}, k)
-            )
-        sections.append(instance_methods_table(scores, main, base, self._told))
+            sections.append(retrieval_numbers(self.means, chance, main, base, _RETRIEVAL))
+            sections.append(retrieval_table(self.means, each, chance, main, base, _RETRIEVAL))
+        else:
+            sections.append(instance_numbers(scores, main, base, self._told))
+            sections.append(instance_methods_table(scores, main, base, self._told))
         if len(scores[main].per_class) > 1:
             sections.append(instance_categories_table(scores, main, base, self._told))
         ablated = [name for name in self.components if name in self.methods]

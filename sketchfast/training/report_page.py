@@ -175,7 +175,8 @@ details[open] summary { margin-bottom: 10px; }
 {% elif section.kind == "rows" %}
 {% if section.legend %}{{ swatches(section.legend, "across") }}{% endif %}
 <div class="scroll"><table class="rows">
-<tr><th></th>{% for column in section.columns %}<th>{{ column }}</th>{% endfor %}<th></th></tr>
+{% set explained = section.rows|selectattr("legend")|list|length > 0 %}
+<tr><th></th>{% for column in section.columns %}<th>{{ column }}</th>{% endfor %}{% if explained %}<th></th>{% endif %}</tr>
 {% for row in section.rows %}
 <tr><td class="about">{{ row.caption }}</td>
 {% for image in row.images %}
@@ -184,7 +185,7 @@ details[open] summary { margin-bottom: 10px; }
  alt="{{ section.columns[loop.index0] }}: {{ row.caption }}">
 {% if row.captions %}<p class="below">{{ row.captions[loop.index0] }}</p>{% endif %}</td>
 {% endfor %}
-<td class="about">{{ swatches(row.legend, "") }}</td></tr>
+{% if explained %}<td class="about">{{ swatches(row.legend, "") }}</td>{% endif %}</tr>
 {% endfor %}
 </table></div>
 {% elif section.kind == "cards" %}

@@ -156,7 +156,7 @@ def test_tables() -> None:
     sections = {section.title: section for section in results().sections({})}
     generation = sections["Generated sketches"]
     assert generation.columns == [
-        "generator", "Recognition, Acc@1", "Recognition, Acc@3", "Retrieval, Acc@1", "Retrieval, Acc@3", FID,
+        "generator", "Recognition @1", "Recognition @3", "Retrieval @1", "Retrieval @3", FID,
     ]  # fmt: skip
     assert generation.rows[1][0] == "ours-g-full"
     assert generation.rows[1][1:4] == ["40.0% ± 0.0", "40.0% ± 0.0", "60.0% ± 0.0"]
@@ -167,9 +167,14 @@ def test_tables() -> None:
     assert ablation.columns[:7] == ["method", "IW", "TR", "AT", "JT", "Acc@1", "Acc@3"]
     assert [row[:5] for row in ablation.rows] == [["full", *"✓✓✓✓"], ["vanilla-ssl", *"✗✗✓✗"]]
     assert ablation.rows[0][5] == "31.2% ± 44.2" and ablation.rows[0][8] == "60.0% ± 0.0"
-    each = sections["Acc@1, seed by seed"]
-    assert each.columns == ["method", "seed 0", "seed 1", "mean"]
-    assert each.rows[0][:3] == ["supervised", "37.5%", "0.0%"]
+    table = sections["Retrieval of test photos: methods side by side"]
+    assert table.columns[3:] == ["Acc@1 of each seed", "Acc@1, difference to supervised"]
+    assert table.rows[0] == ["supervised", "18.8% ± 26.5", "68.8% ± 8.8", "37.5, 0.0", None]
+    assert table.rows[1][3] == "62.5, 0.0" and table.rows[1][4].startswith("+12.5% [")
+    assert table.rows[-1] == ["chance", "20.0%", "60.0%", None, None] and list(table.highlight) == [1]
+    headline = sections["Retrieval of test photos: full, mean of the seeds"].numbers
+    assert headline[0] == ("Acc@1", "31.2%", "chance 20.0%")
+    assert headline[2][:2] == ("supervised, Acc@1", "18.8%") and headline[2][2].startswith("full: +12.5%")
     assert ("full, rasterization", "1.00%", "1.00 s of 100.0 s") in sections["Time"].numbers
 
 
@@ -193,7 +198,7 @@ def test_charts() -> None:
 def test_one_seed_and_only_some_results() -> None:
     one = results(seeds=(0,))
     titles = [section.title for section in one.sections({})]
-    assert not any("seed by seed" in title or "mean of the seeds" in title for title in titles)
+    assert not any("mean of the seeds" in title for title in titles)
     assert one.generation["ours-g"]["fid"].number() == "4"
     alone = MorePhotosResults(
         "strokes", None, [0], likelihoods=[Likelihood(0, "chairs", [3.0, 2.5])], shown=[one.shown[1]]
@@ -285,7 +290,7 @@ def test_a_drawing_step_by_step() -> None:
     test = pairs()
     section = step_rows(samples([7, 3]), test, [2, 4], "g", stages=4)
     long, short = section.rows
-    assert section.columns == ["photo", "the drawing, stage by stage", "", "", ""]
+    assert section.columns == ["photo", "stage 1", "stage 2", "stage 3", "stage 4"]
     said = [
         "points 1–2",
         "points 3–4",
@@ -327,8 +332,8 @@ def test_most_and_least_certain() -> None:
     judged = results().judged[0]
     section = certainty_rows(judged.levels, judged.drawings, "t")
     assert [row.caption for row in section.rows] == ["most certain", "", "least certain", ""]
-    assert section.rows[1].captions[0] == "0.90, percentile 1.00"
-    assert section.rows[3].captions[0] == "0.15, percentile 0.00"
+    assert section.rows[1].captions[0] == "certainty 0.90\npercentile 1.00"
+    assert section.rows[3].captions[0] == "certainty 0.15\npercentile 0.00"
     assert section.rows[0].images[0][0, 0, 0] == 30 and section.rows[2].images[0][0, 0, 0] == 0
     with pytest.raises(ValueError, match="levels must be of the 2 sketches"):
         certainty_rows(judged.levels, judged.drawings.subset([0, 1]), "t")
