@@ -236,11 +236,11 @@ def shares_section(
 
 
 def likelihood_section(curves: Mapping[str, Sequence[float]]) -> CurveSection:
-    """curves: what is drawn -> negative log-likelihood of held-out strokes after each epoch."""
+    """curves: what is drawn -> negative log-likelihood of held-out strokes after each epoch, 0 being before training."""
     told = ", ".join(
         f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, values in curves.items() if values
     )
-    lines = [Curve(name, [float(e) for e in range(1, len(v) + 1)], list(v)) for name, v in curves.items()]
+    lines = [Curve(name, [float(e) for e in range(len(v))], list(v)) for name, v in curves.items()]
     chart = Chart("nats a point", lines, "epoch")
     note = f"Of strokes that the decoder was not trained on, offsets and pen together (eq. 3): {told}."
     return CurveSection("Negative log-likelihood of held-out strokes", [chart], note)

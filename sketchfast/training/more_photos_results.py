@@ -89,7 +89,7 @@ class Timed(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-    """A decoder of strokes: negative log-likelihood of held-out ones in nats a point, after each epoch."""
+    """A decoder of strokes: negative log-likelihood of held-out ones in nats a point, before training and after each epoch."""
 
     seed: int
     decoder: str
@@ -214,7 +214,7 @@ class MorePhotosResults:
         lines += dict.fromkeys(d.scores.note for d in self.drawn if d.scores.note)
         lines += [f"{method}, {levels}" for method, levels in self.certainty.items()]
         for row in self.likelihoods:
-            fell = f"{row.epochs[0]:.3f} after one epoch, {row.epochs[-1]:.3f} after {len(row.epochs)}"
+            fell = f"{row.epochs[0]:.3f} before training, {row.epochs[-1]:.3f} after {len(row.epochs) - 1} epochs"
             lines.append(
                 f"seed {row.seed}, {row.decoder}, held-out negative log-likelihood, nats a point: {fell}"
             )

@@ -45,7 +45,7 @@ td code, .keys td { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; 
 .keys td:first-child { color: var(--soft); white-space: nowrap; }
 .charts { display: grid;
           grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 18px 24px; }
-.charts figure { margin: 0; }
+.charts figure { margin: 0; max-width: 680px; }
 .charts svg { width: 100%; height: auto; display: block; }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .tick { fill: var(--soft); font-size: 11.5px; }
@@ -176,7 +176,9 @@ details[open] summary { margin-bottom: 10px; }
 {% if section.legend %}{{ swatches(section.legend, "across") }}{% endif %}
 <div class="scroll"><table class="rows">
 {% set explained = section.rows|selectattr("legend")|list|length > 0 %}
+{% if section.columns|select|list %}
 <tr><th></th>{% for column in section.columns %}<th>{{ column }}</th>{% endfor %}{% if explained %}<th></th>{% endif %}</tr>
+{% endif %}
 {% for row in section.rows %}
 <tr><td class="about">{{ row.caption }}</td>
 {% for image in row.images %}

@@ -144,7 +144,7 @@ def test_what_is_printed() -> None:
         "supervised, 100% of the labelled photos: Acc@1 0.188  Acc@3 0.688",
         "sketches of ours-g: recognition@1 40.0% ± 0.0  recognition@3 40.0% ± 0.0  retrieval@1 20.0% ± 0.0  "
         "retrieval@3 80.0% ± 0.0  fid 4.5 ± 0.71",
-        "held-out negative log-likelihood, nats a point: 2.000 after one epoch, 0.500 after 3",
+        "held-out negative log-likelihood, nats a point: 2.000 before training, 0.500 after 2 epochs",
         "full, rasterization: 1.00% of joint training (1.00 s of 100.0 s)",
         "Spearman +",
         "5 generated and 9 real sketches for 30 dimensions",
@@ -192,7 +192,7 @@ def test_charts() -> None:
     assert set(lines) == {"supervised", "full"}  # what one share is known of is left out
     assert lines["full"].x == [50, 100] and lines["full"].y == pytest.approx([0, 5 / 16])
     fell = sections["Negative log-likelihood of held-out strokes"]
-    assert fell.charts[0].curves[0].x == [1, 2, 3] and "from 2 to 0.5" in fell.note
+    assert fell.charts[0].curves[0].x == [0, 1, 2] and "from 2 to 0.5" in fell.note
 
 
 def test_one_seed_and_only_some_results() -> None:
@@ -210,7 +210,7 @@ def test_one_seed_and_only_some_results() -> None:
         "Negative log-likelihood of held-out strokes",
     ]
     json.dumps(alone.to_dict())
-    assert "2.500 after 2" in str(alone)
+    assert "2.500 after 1 epochs" in str(alone)
     other = MorePhotosResults("x", pairs(), [0], found=[Retrieved(0, "sn-triplet", found([1] * 8, pairs()))])
     assert other.main_method == "sn-triplet" and other.main_generator is None
     assert len(other.sections({})) >= 4 and "sn-triplet" in str(other)
