@@ -126,8 +126,8 @@ METHODS = {
     "supervised": Method(),
     "supervised-longer": Method(longer=True),
     "vanilla-ssl": Method(OURS, weighting=False, teacher="none", joint=False),
-    "pix2pix": Method("pix2pix"),
-    "l2s": Method("l2s"),
+    "pix2pix": Method("generator-pix2pix"),
+    "l2s": Method("generator-l2s"),
     "full": Method(OURS),
     "no-weighting": Method(OURS, weighting=False),
     "no-teacher": Method(OURS, teacher="none"),
@@ -141,10 +141,10 @@ METHODS = {
 }
 # Rows of table 1 that no method trains -> the network. Ours-G-Full is the generator of the method `full`.
 GENERATORS = {
-    "pix2pix": "pix2pix",
-    "photosketch": "photosketch",
+    "pix2pix": "generator-pix2pix",
+    "photosketch": "generator-photosketch",
     "pix2seq": "generator-none",
-    "l2s": "l2s",
+    "l2s": "generator-l2s",
     "ours-g": OURS,
 }
 TABLE_2 = ("sn-triplet", "edgemap-pretrain", "jigsaw-pretrain", "supervised", "supervised-longer", "vanilla-ssl", "pix2pix",
@@ -274,9 +274,8 @@ class Networks:
         r, how, kind = self.recipe, self.recipe.competitors.unlabelled_training, name.partition("-")[2]
         config = r.retrieval
         if kind == "sketch-a-net":
-            config = replace(
-                config, backbone="sketch_a_net", weights="none", attention=False, scaled_attention=False
-            )
+            size, unit = max(config.size, 96), config.unit_features
+            config = FineGrainedConfig("sketch_a_net", "none", size=size, attention=False, unit_features=unit)
         put = partial(networks_of.retrieval, config, common=self.common)
         task = put(self.labelled.pairs, self.labelled.held_out, r.retrieval_training, title=name)
         if kind == "edgemap":
@@ -288,19 +287,19 @@ class Networks:
         return self.train(name, task, r.retrieval_training.epochs, r.evaluation.checkpoint)
 
     def generator(self, name: str) -> Any:
-        """G before joint training. name: generator, generator-none, generator-1d; l2s, pix2pix, photosketch."""
-        r, how, c = self.recipe, self.recipe.generator_training, self.recipe.competitors
-        if name in ("pix2pix", "photosketch"):
-            how, many = c.pix2pix_training, name == "photosketch"
-            task: Task = networks_of.pix2pix(
-                c.pix2pix, self.labelled, how, self.common, together=many, title=name
-            )
-        elif name == "l2s":
-            task = networks_of.l2s(c.l2s, self.labelled, how, self.common, title=name)
+        """G before joint training. name: generator, generator-{none,1d,l2s,pix2pix,photosketch}."""
+        r, l, c, kind = self.recipe, self.labelled, self.recipe.competitors, name.partition("-")[2]
+        how = r.generator_training
+        task: Task
+        if kind in ("pix2pix", "photosketch"):
+            how, many = c.pix2pix_training, kind == "photosketch"
+            task = networks_of.pix2pix(c.pix2pix, l, how, self.common, together=many, title=name)
+        elif kind == "l2s":
+            task = networks_of.l2s(c.l2s, l, how, self.common, title=name)
         else:
-            attention: Any = name.partition("-")[2] or r.generator.attention
+            attention: Any = kind or r.generator.attention
             config = replace(r.generator, attention=attention)
-            task = networks_of.generator(config, self.labelled, how, self.common, kl=r.loss.kl, title=name)
+            task = networks_of.generator(config, l, how, self.common, kl=r.loss.kl, title=name)
         return self.train(name, task, how.epochs)
 
     def classifier(self) -> Any:
@@ -353,8 +352,10 @@ class Networks:
     def drawings(self, measures: Measures, name: str, G: Any) -> PairedSet:
         """Test photos as drawn by G, scored once. name: as `drawer_of` has it."""
         if name not in self.drawn:
-            F, classifier = self.once(self.retrieval, "retrieval"), self.sources.classifier
-            self.drawn[name] = measures.drawings(self.common.seed, name, G, F, classifier)
+            if self.sources.classifier is None:
+                self.sources.classifier = self.classifier()
+            F, names_it = self.once(self.retrieval, "retrieval"), self.sources.classifier
+            self.drawn[name] = measures.drawings(self.common.seed, name, G, F, names_it)
         return self.drawn[name]
 
     def joint_batches(self, F: FineGrainedNet) -> JointBatches:
@@ -502,8 +503,6 @@ def of_methods(name: str, recipe: Recipe, again: str | None) -> tuple[MorePhotos
             networks = Networks(part_of(r, seed, share), sources, share, again)
             histories = histories or networks.histories
             all_is_there = share == max(r.data.labelled_shares)
-            if all_is_there and sources.classifier is None:
-                sources.classifier = networks.classifier()
             score = partial(networks.drawings, measures)
             for method in r.methods:
                 trained = networks.method(method)
