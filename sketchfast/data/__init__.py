@@ -1,8 +1,7 @@
 """Data sets as sketch and photo collections with classes; nothing here imports torch.
 
 `load_zero_shot`, `load_instances`, `load_semi_supervised`, `load_parts` and `load_classification` read every layout of
-docs/data.md;
-`sketchfast.data.check` says what is wrong with one.
+docs/data.md; `sketchfast.data.check` says what is wrong with one.
 """
 
 from sketchfast.data.classification import ClassificationSplit
