@@ -204,7 +204,7 @@ class StrokeDecoder(nn.Module):
                     step, pen = mixture.sample(uniform[t].to(h), normal[t].to(h), temperature)
                 pen = pen.where(alive, 2)  # after the end: the end again
                 alive = pen != 2
-                step = step * alive[:, None]
+                step = step.where(alive[:, None], 0.0)
                 point = torch.cat([step, states[pen]], dim=1)
                 steps.append(step)
                 pens.append(pen)
