@@ -2,13 +2,13 @@
 
     python bench/more_photos_runs.py demo                    # python train/more_photos.py as it comes, two cores, its minutes
     python bench/more_photos_runs.py methods                 # every row of tables 1 to 3 that starts from scratch, synthetic
-    python bench/more_photos_runs.py fractions               # figure 4 (b): labelled shares of the demo's training photos
+    python bench/more_photos_runs.py fractions               # figure 4 (b): shares of the labelled photos, synthetic
     python bench/more_photos_runs.py strokes --root DIR      # decoders of real strokes; DIR: holds ChairV2/ and SPG/
     python bench/more_photos_runs.py methods --collect       # only gather what finished runs have left
 
 `demo`: one run of the config `demo`, with its own three seeds and two threads. Its minutes of wall time are kept where nothing
 interrupted it. `methods`: the config `methods`, one run a seed, whose rows share the networks that they have in common.
-`fractions`: the config `fractions` with each of its shares, one run a share and seed. `strokes`: the config `strokes-real`.
+`fractions`: the config of that name, one run a seed, of five shares. `strokes`: one run of the config `strokes-real`.
 
 A run that has finished is not repeated and one that was interrupted is continued, so the command may be stopped and started
 again. Writes bench/results/more-photos-{demo,methods,fractions,strokes}--<device>.json, which `python bench/tables.py` puts into
@@ -36,8 +36,10 @@ from recipe_runs import (
 from sketchfast import atomic
 
 EXPERIMENTS = {"demo": "demo", "methods": "methods", "fractions": "fractions", "strokes": "strokes-real"}
-SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
-KEPT = ("seed", "method", "count", "accuracy", "intervals", "chance")
+KEPT = ("seed", "method", "share", "generator", "count", "accuracy", "intervals", "chance")
+
+# Of what a run found, as it is in its results.json.
+FOUND = ("generation", "generation_means", "certainty", "likelihoods", "rasterization")
 
 
 def arguments() -> argparse.Namespace:
@@ -62,13 +64,7 @@ def jobs(options: argparse.Namespace) -> list[tuple[str, list[str], int]]:
         return [("demo", [config], 2)]
     if kind == "strokes":
         return [("strokes", [config, "--data.root", str(options.root)], 1)]
-    shares: tuple[float | None, ...] = SHARES if kind == "fractions" else (None,)
-    found = []
-    for share in shares:
-        own = [] if share is None else ["--data.labelled-share", str(share)]
-        name = kind if share is None else f"{kind}-{share:g}"
-        found += [(f"{name}-{seed}", [config, "--seeds", str(seed), *own], 1) for seed in options.seeds]
-    return found
+    return [(f"{kind}-{seed}", [config, "--seeds", str(seed)], 1) for seed in options.seeds]
 
 
 def time_file(folder: Path) -> Path:
@@ -102,16 +98,15 @@ def read_run(folder: Path) -> dict[str, Any]:
         "cores": launch["hardware"]["cores"],
         **timed,
         "seeds": recipe["seeds"],
-        "labelled_share": recipe["data"]["labelled_share"],
         "epochs": {
             "F": recipe["retrieval_training"]["epochs"],
             "G": recipe["generator_training"]["epochs"],
-            "joint training": recipe["joint"]["epochs"],
+            "joint training": recipe["joint_training"]["epochs"],
         },
-        "joint_steps": recipe["joint"]["epochs"] * recipe["joint"]["steps"],
+        "joint_steps": recipe["joint_training"]["epochs"] * recipe["joint_steps"],
         "rows": rows,
         "gains": {row["method"]: row["gain"] for row in results["means"]},
-        **{key: results[key] for key in ("generated", "certainty", "time", "decoders")},
+        **{key: results[key] for key in FOUND},
     }
 
 
