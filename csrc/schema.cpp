@@ -17,6 +17,13 @@ STABLE_TORCH_LIBRARY(sketchfast, library) {
   // images bool or uint8 [N, H, W], sides 1..32767, non-zero = stroke, n 1..4096 -> points int32 [N, n, 2] as (x, y), valid
   // bool [N]; of [H, W] -> [n, 2], []. A blank image: its centre (W / 2, H / 2) n times, not valid.
   library.def("contour_points(Tensor images, int n) -> (Tensor points, Tensor valid)");
+  // points float32 [N, T, 2] as (x, y) in pixels, pen bool or uint8 [N, T], non-zero: lifts after this point, lengths int64 [N] or
+  // none, sides 1..4096, thickness 1..64, fit: the margin as a share of the shorter side, below 0.5, negative for none -> uint8
+  // [N, height, width], paper 255, ink 0. Points that are NaN or beyond 2^22 (2^100 with a fit) in size, lengths out of 0..T: an
+  // error on the CPU; on CUDA, where nothing waits for the device, such points are left out, and lengths cut.
+  library.def(
+      "rasterize(Tensor points, Tensor pen, Tensor? lengths, int height, int width, int thickness, bool antialias, "
+      "float fit) -> Tensor");
   // logits float [N, C, H, W], labels integer [N, H, W], class_weights [C] -> loss [] (float32; float64 of float64), and
   // d loss / d logits in the dtype of logits, or an empty [0] without with_gradient. background -1: there is none. A label
   // that is neither 0..C-1 nor ignore_index is an error on the CPU; on CUDA, where nothing waits for the device, a

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchfast._native import load_core
+from sketchfast.canvas import canvas_size, fit_margin, pen_thickness
 
 _core = load_core()
 
@@ -145,6 +146,68 @@ def contour_points(
     if number < 1 or number > 4096:
         raise ValueError(f"contour_points: {wanted}, found {n}")
     return _core.contour_points(images, number, threads, path)
+
+
+def rasterize(
+    points: NDArray[np.floating],
+    pen: NDArray,
+    size: int | tuple[int, int],
+    thickness: int = 1,
+    antialias: bool = False,
+    *,
+    lengths: NDArray[np.integer] | None = None,
+    fit: float | None = None,
+    threads: int = 0,
+    path: str = "auto",
+) -> NDArray[np.uint8]:
+    """Draw stroke sequences: paper 255, ink 0, as `sketchfast.ops.rasterize`.
+
+    Args:
+        points: floating [N, T, 2] as (x, y), y down, in pixels, pixel centres at integers; used as float32.
+        pen: bool, integer or floating [N, T], non-zero: the pen lifts after this point.
+        size: side, or (height, width), 1 to 4096.
+        thickness: diameter of the pen in pixels, 1 to 64.
+        antialias: gray pixels by coverage.
+        lengths: integer [N], the points of each sequence, 0 to T; None for T.
+        fit: None, or the margin a side as a share of the shorter side, 0 to below 0.5, around each sequence's bounding box.
+        threads: 0 for every core; each image is one thread's.
+        path: one of `rasterize_paths()` to force an instruction set, for tests and measurements; the result is the same, with
+            antialiasing to one level.
+
+    Returns:
+        uint8 [N, height, width].
+
+    Raises:
+        TypeError: an argument is no array or number of the kinds above.
+        ValueError: wrong shapes, numbers out of range, a point that is NaN or above 2**22 in size (2**100 with `fit`), an
+            unknown path.
+    """
+    height, width = canvas_size("rasterize", size)
+    number, margin = pen_thickness("rasterize", thickness), fit_margin("rasterize", fit)
+    for name, value, kinds in (("points", points, "f"), ("pen", pen, "biuf"), ("lengths", lengths, "iu")):
+        if name == "lengths" and value is None:
+            continue
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+            wanted = {"points": "floating", "pen": "bool, integer or floating", "lengths": "integer"}[name]
+            found = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+            raise TypeError(f"rasterize: {name} must be a numpy array, {wanted}, found {found}")
+    if points.ndim != 3 or points.shape[2] != 2:
+        raise ValueError(f"rasterize: points must have shape (N, T, 2), found {points.shape}")
+    for name, value, shape in (("pen", pen, points.shape[:2]), ("lengths", lengths, points.shape[:1])):
+        if value is not None and value.shape != shape:
+            raise ValueError(
+                f"rasterize: {name} must have shape {shape} for points {points.shape}, found {value.shape}"
+            )
+    with np.errstate(over="ignore"):  # infinite as float32: named by the kernel
+        places = np.ascontiguousarray(points, np.float32)
+    lifts = np.ascontiguousarray(pen if pen.dtype == np.uint8 else pen != 0).view(np.uint8)
+    ends = None if lengths is None else lengths.astype(np.int64)
+    return _core.rasterize(places, lifts, ends, height, width, number, bool(antialias), margin, threads, path)
+
+
+def rasterize_paths() -> list[str]:
+    """Names of the instruction sets that this processor can draw sequences with."""
+    return _core.rasterize_paths()
 
 
 def skeletonize_paths() -> list[str]:

@@ -6,6 +6,7 @@ namespace sketchfast::numpy {
 
 void bind_contour_points(pybind11::module_& module);
 void bind_hamming(pybind11::module_& module);
+void bind_rasterize(pybind11::module_& module);
 void bind_skeletonize(pybind11::module_& module);
 
 }  // namespace sketchfast::numpy
@@ -14,5 +15,6 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "CPU kernels of sketchfast over numpy arrays; use sketchfast.numpy_ops.";
   sketchfast::numpy::bind_contour_points(module);
   sketchfast::numpy::bind_hamming(module);
+  sketchfast::numpy::bind_rasterize(module);
   sketchfast::numpy::bind_skeletonize(module);
 }

@@ -3,6 +3,7 @@
 from sketchfast.ops.contour_points import contour_points
 from sketchfast.ops.hamming import hamming_cdist, hamming_topk, pack_bits
 from sketchfast.ops.landmark_pool import landmark_pool
+from sketchfast.ops.rasterize import rasterize
 from sketchfast.ops.skeletonize import homogeneous_transform, skeletonize
 from sketchfast.ops.soft_weighted_loss import median_frequency_weights, soft_weighted_loss
 
@@ -14,6 +15,7 @@ __all__ = [
     "landmark_pool",
     "median_frequency_weights",
     "pack_bits",
+    "rasterize",
     "skeletonize",
     "soft_weighted_loss",
 ]

@@ -156,6 +156,12 @@ T atomicAdd(T* address, T value) {
   *address += value;
   return before;
 }
+template <class T>
+T atomicOr(T* address, T value) {
+  const T before = *address;
+  *address |= value;
+  return before;
+}
 inline void __threadfence() {}
 inline void __nanosleep(unsigned) { emulation::meet(emulation::Wait::pause, 0, 0, 0); }
 
