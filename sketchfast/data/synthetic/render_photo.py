@@ -121,8 +121,17 @@ def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     return plain * (1 - share) + clutter * share + np.float32(rng.uniform(5, 22)) * noise[:, :, None]
 
 
-def render(pieces: Sequence[Piece], size: int, key: int) -> NDArray[np.uint8]:
-    """uint8 [size, size, 3]. Pieces lie in the unit square, back to front."""
+def _wall(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """Nearly white, a little darker on one side. float32 [size, size, 3]."""
+    colour = rng.uniform(225, 252) + rng.normal(0, 3, 3)
+    ramp = np.linspace(-1, 1, size, dtype=np.float32) * np.float32(rng.uniform(-10, 10))
+    return np.clip(
+        colour.astype(np.float32) + ramp[:, None, None] * np.ones((1, size, 1), np.float32), 0, 255
+    )
+
+
+def render(pieces: Sequence[Piece], size: int, key: int, studio: bool = False) -> NDArray[np.uint8]:
+    """uint8 [size, size, 3]. Pieces lie in the unit square, back to front. studio: before a plain light background."""
     rng = generator(key, "photo")
     colours = _paints(rng, pieces)
     side = size * _ZOOM
@@ -171,7 +180,7 @@ def render(pieces: Sequence[Piece], size: int, key: int) -> NDArray[np.uint8]:
     drop = (rng.uniform(-0.05, 0.05) * size, rng.uniform(0.0, 0.07) * size)
     coloured *= np.clip(shade * (1.0 + texture), 0.25, 1.7)[:, :, None]
 
-    background = _background(rng, size)
+    background = _wall(rng, size) if studio else _background(rng, size)
     shadow = np.roll(height, (int(drop[1]), int(drop[0])), axis=(0, 1))[:, :, None]
     background *= 1.0 - np.float32(rng.uniform(0, 0.5)) * shadow
     picture = (

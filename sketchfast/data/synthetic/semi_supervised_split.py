@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sketchfast.data.instances import InstanceSplit, PairedSet
@@ -10,6 +12,7 @@ from sketchfast.data.semi_supervised import SemiSupervisedSplit
 from .catalogue import category as find_category
 from .instance_split import drawers_of
 from .split import OTHER_DRAWERS, TRAINING_DRAWERS, SyntheticImageSet, instances_of
+from .world import Instance
 
 # First object of each part: what a part holds does not depend on the sizes of the others.
 _HELD_OUT, _TEST, _UNLABELLED = 100_000, 200_000, 300_000
@@ -24,11 +27,13 @@ def semi_supervised(
     unlabelled_photos: int = 400,
     test_photos: int = 100,
     held_out_photos: int = 0,
+    studio: bool = True,
 ) -> SemiSupervisedSplit:
     """Photos and sketches of objects of one category; each part has objects of its own. Rendered when asked for.
 
     Each photo of the labelled parts (train, test, held out) has sketches_per_photo sketches by as many drawers; those who drew
     the test and held-out sketches drew no training sketch. Object i of a part is the same whatever the counts.
+    studio: photos as shops take them, as Shoe-V2's and Chair-V2's are; else before a cluttered background.
     Raises ValueError for an unknown category, more sketches a photo than drawers, or a count out of range.
     """
     counts = {
@@ -45,8 +50,11 @@ def semi_supervised(
             raise ValueError(f"{option}: expected {least} to {most:,}, found {value}")
     names = [find_category(category).name]
 
+    def things(start: int, count: int) -> list[Instance]:
+        return [replace(thing, studio=studio) for thing in instances_of(names, start, count, seed)]
+
     def pairs(start: int, photos: int, first: int, among: int) -> PairedSet:
-        shown = instances_of(names, start, photos, seed)
+        shown = things(start, photos)
         hands = [drawers_of(thing, sketches_per_photo, first, among) for thing in shown]
         sketches = SyntheticImageSet(
             names,
@@ -68,10 +76,8 @@ def semi_supervised(
         test=pairs(_TEST, test_photos, *others),
         held_out=pairs(_HELD_OUT, held_out_photos, *others) if held_out_photos else None,
         notes=[f"{size} pixels; drawers of held-out and test sketches drew no training sketch"],
-        settings={"seed": seed, "size": size, "category": names[0], **counts},
+        settings={"seed": seed, "size": size, "category": names[0], "studio": studio, **counts},
         shared_classes=True,
     )
-    unlabelled = SyntheticImageSet(
-        names, instances_of(names, _UNLABELLED, unlabelled_photos, seed), None, size
-    )
+    unlabelled = SyntheticImageSet(names, things(_UNLABELLED, unlabelled_photos), None, size)
     return SemiSupervisedSplit(labelled, unlabelled)

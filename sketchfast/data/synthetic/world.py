@@ -28,6 +28,7 @@ class Instance:
 
     poses: it may take any of its category's postures and views, not the usual one alone.
     hand: 0..1, how much of the drawer's unsteadiness the lines show; the less, the closer masks fit them.
+    studio: photographed as shops do: filling the picture, before a plain light background.
     """
 
     category: str
@@ -35,6 +36,7 @@ class Instance:
     seed: int = 0
     poses: bool = False
     hand: float = 1.0
+    studio: bool = False
 
     @property
     def id(self) -> str:
@@ -65,6 +67,8 @@ class Instance:
     @cached_property
     def photo_pieces(self) -> list[Piece]:
         """Pieces in the unit square of the photo, back to front."""
+        if self.studio:
+            return fit(self._pieces(Parameters(self._key)), self._pose(), 0.875, 0.5, 0.5)
         extent = 0.5 + 0.38 * unit(self._key, "pose extent")
         room = (0.98 - extent) / 2
         x, y = (0.5 + room * (2 * unit(self._key, "pose " + axis) - 1) for axis in "xy")
@@ -86,7 +90,7 @@ class Instance:
     def photo(self, size: int = 128) -> NDArray[np.uint8]:
         """uint8 [size, size, 3]."""
         _check_size(size)
-        return render(self.photo_pieces, size, self._key)
+        return render(self.photo_pieces, size, self._key, self.studio)
 
     def strokes(self, style: int = 0) -> list[NDArray[np.float32]]:
         """Polylines float32 [n, 2] of (x, y) in 0..1, y down, in drawing order, by drawer `style` (>= 0)."""
@@ -113,8 +117,10 @@ class Instance:
         return part_mask(self.photo_pieces if style is None else self.sketch_pieces(style), size)
 
 
-def instance(category: str, index: int, seed: int = 0, *, poses: bool = False, hand: float = 1.0) -> Instance:
-    """The index-th object of a category; poses and hand as in Instance, whose defaults are the plain world.
+def instance(
+    category: str, index: int, seed: int = 0, *, poses: bool = False, hand: float = 1.0, studio: bool = False
+) -> Instance:
+    """The index-th object of a category; poses, hand and studio as in Instance, whose defaults are the plain world.
 
     ValueError for an unknown category, a negative index, or a hand outside 0..1.
     """
@@ -123,7 +129,7 @@ def instance(category: str, index: int, seed: int = 0, *, poses: bool = False, h
         raise ValueError(f"index: expected an integer >= 0, found {index}")
     if not 0.0 <= hand <= 1.0:
         raise ValueError(f"hand: expected 0 to 1, found {hand}")
-    return Instance(category, int(index), int(seed), poses, float(hand))
+    return Instance(category, int(index), int(seed), poses, float(hand), studio)
 
 
 def _check_size(size: int) -> None:
