@@ -778,8 +778,8 @@ def more_photos(kind: str) -> str:
     )
     share = f" The rasterize op took {100 * drawing / total:.2f} % of joint training." if total else ""
     note = (
-        f"In %, mean of the seeds (range); {every[0]['count']:,} test sketches. The difference is paired, [95 % bootstrap interval "
-        f"over sketches].{minutes}{share} "
+        f"In %, mean of the seeds (range); {every[0]['count']:,} test sketches. The difference is paired, [95 % bootstrap "
+        f"interval over sketches].{minutes}{share} "
     )
     return f"```\n{runs[0]['data']}\n```\n\n{table}\n\n{note}{_more_photos_origin(result, runs)}"
 
