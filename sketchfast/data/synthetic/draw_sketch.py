@@ -30,7 +30,8 @@ class Drawer:
     how far a closed outline falls short of (or runs past) its start, as a share of its length. omission:
     chance to leave out the least important line. exaggeration, looseness: see Parameters. passes: times
     each line is drawn. corners: share of points kept when the drawer cuts curves into straight runs (1 =
-    all). see_through: hidden lines are drawn too. warp: bending of the whole sheet. tilt: degrees.
+    all). see_through: hidden lines are drawn too. warp: bending of the whole sheet. tilt: degrees. tidy: strokes
+    come as most people draw them: each line once, outlines clockwise from the top, lines from the top or left.
     """
 
     thickness: float
@@ -46,6 +47,7 @@ class Drawer:
     warp: float = 0.006
     tilt: float = 4.0
     order: str = "large first"
+    tidy: bool = False
 
 
 _TEMPERAMENTS = {
@@ -149,16 +151,33 @@ def draw(pieces: Sequence[Piece], who: Drawer, key: int) -> list[NDArray[np.floa
         runs.sort(key=lambda run: float(run[1][:, 0].min()))
     strokes: list[Points] = []
     for _, points, whole in runs:
-        for _ in range(who.passes if len(points) > 12 else 1):
+        for _ in range(who.passes if len(points) > 12 and not who.tidy else 1):
             line = points
+            if who.tidy:
+                line = _tidy(line, whole)
             if whole and len(line) > 8:
-                line = _close_badly(line, int(rng.integers(len(line) - 1)), float(rng.normal()) * who.gap)
-            if rng.random() < 0.5:
+                start = int(rng.integers(len(line) - 1))
+                line = _close_badly(line, 0 if who.tidy else start, float(rng.normal()) * who.gap)
+            if rng.random() < 0.5 and not who.tidy:
                 line = line[::-1]
             if who.corners < 1.0 and len(line) > 8:
                 line = _cut_corners(line, who.corners)
             strokes.append(line)
     return _shake(strokes, who, rng)
+
+
+def _tidy(line: Points, whole: bool) -> Points:
+    """An outline clockwise from its top, a line from its top or left, whichever it runs along."""
+    if not whole:
+        across, down = line[-1] - line[0]
+        return line[::-1] if (down if abs(down) > abs(across) else across) < 0 else line
+    x, y = line.T
+    if (
+        x[:-1] * y[1:] - x[1:] * y[:-1]
+    ).sum() < 0:  # y points down, so the area of a clockwise outline is positive
+        line = line[::-1]
+    top = int(line[:-1, 1].argmin())
+    return np.concatenate([line[top:-1], line[: top + 1]])
 
 
 def _close_badly(points: Points, start: int, share: float) -> Points:

@@ -28,12 +28,14 @@ def semi_supervised(
     test_photos: int = 100,
     held_out_photos: int = 0,
     studio: bool = True,
+    tidy: bool = True,
 ) -> SemiSupervisedSplit:
     """Photos and sketches of objects of one category; each part has objects of its own. Rendered when asked for.
 
     Each photo of the labelled parts (train, test, held out) has sketches_per_photo sketches by as many drawers; those who drew
     the test and held-out sketches drew no training sketch. Object i of a part is the same whatever the counts.
     studio: photos as shops take them, as Shoe-V2's and Chair-V2's are; else before a cluttered background.
+    tidy: sketches in the order and directions that most people keep to; else each drawer's own.
     Raises ValueError for an unknown category, more sketches a photo than drawers, or a count out of range.
     """
     counts = {
@@ -51,7 +53,7 @@ def semi_supervised(
     names = [find_category(category).name]
 
     def things(start: int, count: int) -> list[Instance]:
-        return [replace(thing, studio=studio) for thing in instances_of(names, start, count, seed)]
+        return [replace(thing, studio=studio, tidy=tidy) for thing in instances_of(names, start, count, seed)]
 
     def pairs(start: int, photos: int, first: int, among: int) -> PairedSet:
         shown = things(start, photos)
@@ -76,7 +78,7 @@ def semi_supervised(
         test=pairs(_TEST, test_photos, *others),
         held_out=pairs(_HELD_OUT, held_out_photos, *others) if held_out_photos else None,
         notes=[f"{size} pixels; drawers of held-out and test sketches drew no training sketch"],
-        settings={"seed": seed, "size": size, "category": names[0], "studio": studio, **counts},
+        settings={"seed": seed, "size": size, "category": names[0], "studio": studio, "tidy": tidy, **counts},
         shared_classes=True,
     )
     unlabelled = SyntheticImageSet(names, things(_UNLABELLED, unlabelled_photos), None, size)

@@ -29,6 +29,7 @@ class Instance:
     poses: it may take any of its category's postures and views, not the usual one alone.
     hand: 0..1, how much of the drawer's unsteadiness the lines show; the less, the closer masks fit them.
     studio: photographed as shops do: filling the picture, before a plain light background.
+    tidy: drawn in the order and directions that most people keep to, see Drawer.
     """
 
     category: str
@@ -37,6 +38,7 @@ class Instance:
     poses: bool = False
     hand: float = 1.0
     studio: bool = False
+    tidy: bool = False
 
     @property
     def id(self) -> str:
@@ -98,6 +100,8 @@ class Instance:
         steady = replace(
             who, **{name: getattr(who, name) * self.hand for name in ("wobble", "tremor", "gap")}
         )
+        if self.tidy:
+            steady = replace(steady, tidy=True, order="large first")
         return draw(self.sketch_pieces(style), steady, mix(self._key, "sketch", style))
 
     def sketch(self, style: int = 0, size: int = 128) -> NDArray[np.uint8]:
@@ -118,9 +122,16 @@ class Instance:
 
 
 def instance(
-    category: str, index: int, seed: int = 0, *, poses: bool = False, hand: float = 1.0, studio: bool = False
+    category: str,
+    index: int,
+    seed: int = 0,
+    *,
+    poses: bool = False,
+    hand: float = 1.0,
+    studio: bool = False,
+    tidy: bool = False,
 ) -> Instance:
-    """The index-th object of a category; poses, hand and studio as in Instance, whose defaults are the plain world.
+    """The index-th object of a category; poses, hand, studio and tidy as in Instance, whose defaults are the plain world.
 
     ValueError for an unknown category, a negative index, or a hand outside 0..1.
     """
@@ -129,7 +140,7 @@ def instance(
         raise ValueError(f"index: expected an integer >= 0, found {index}")
     if not 0.0 <= hand <= 1.0:
         raise ValueError(f"hand: expected 0 to 1, found {hand}")
-    return Instance(category, int(index), int(seed), poses, float(hand), studio)
+    return Instance(category, int(index), int(seed), poses, float(hand), studio, tidy)
 
 
 def _check_size(size: int) -> None:
