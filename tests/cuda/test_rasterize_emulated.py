@@ -72,7 +72,7 @@ def test_random_cases(program: Path, seed: int) -> None:
 
 
 def test_more_segments_than_threads(program: Path, seed: int) -> None:
-    """Several rounds of a block over one sequence, listed segments above the list's length over all rounds; fitted and not."""
+    """Several rounds of a block over one sequence; all segments of a round are near the only tile of the last canvas."""
     random = np.random.default_rng(seed)
     points = (np.cumsum(random.normal(0, 2, (1, 700, 2)), axis=1) + 40).astype(np.float32)
     pen = (random.random((1, 700)) < 0.1).astype(np.uint8)
@@ -80,7 +80,17 @@ def test_more_segments_than_threads(program: Path, seed: int) -> None:
     cases = [
         replace(drawn, antialias=antialias, fit=fit) for antialias in (False, True) for fit in (None, 0.1)
     ]
+    crowd = (random.random((1, 700, 1)) * [60, 12] + random.random((1, 700, 2)) * 3).astype(np.float32)
+    cases.append(Sequences(crowd, np.ones((1, 700), np.uint8), (16, 64), 1, True))
     assert_cases(program, [Case(case) for case in cases], seed)
+
+
+def test_bands_join(program: Path, seed: int) -> None:
+    """Thin lines of every slope, cut where bands begin: no pixel is missing at the seams."""
+    random = np.random.default_rng(seed)
+    points = (random.random((1, 60, 2)) * [110, 70] - 10).astype(np.float32)
+    drawn = Sequences(points, (np.arange(60) % 2).astype(np.uint8)[None], (50, 90))
+    assert_cases(program, [Case(drawn, band_rows=rows) for rows in (1, 2, 7, 64)], seed)
 
 
 def test_lines_from_far_away_and_the_largest_side(program: Path, seed: int) -> None:
