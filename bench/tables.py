@@ -235,6 +235,36 @@ def contour_points() -> str:
     return "\n\n".join(parts)
 
 
+def rasterize() -> str:
+    parts = []
+    for result in results("rasterize"):
+        names = ("Python loop", "cv2", "Pillow")
+        lines = []
+        for row in result["rows"]:
+            shares = ", ".join(f"{name} {row['peers_ink'][name]:.2f}" for name in names[1:])
+            ratios = (f"{row['times'][name]:.1f}x" if name in row["times"] else "" for name in names)
+            lines.append(
+                (
+                    row["case"],
+                    row["thickness"],
+                    "yes" if row["antialias"] else "no",
+                    row["threads"],
+                    f"**{row['us']:.1f}**",
+                    *ratios,
+                    shares,
+                )
+            )
+        head = ("sequences", "thickness", "antialiased", "threads", "us an image")
+        head += (*(f"{name} / ours" for name in names), "their ink / ours")
+        first = result["rows"][0]
+        parts.append(
+            markdown(head, lines)
+            + f"\n\n{first['images']} sequences of up to 100 points at {first['size']}x{first['size']} a call, path "
+            f"`{result['path_used']}`. Load of the machine: {result['load_average'][0]}. {provenance(result)}"
+        )
+    return "\n\n".join(parts)
+
+
 def landmark_pool() -> str:
     def ratio(row: dict[str, Any], key: str) -> str:
         return f"**{row[key]:.1f}x**" if row[key] else ""
@@ -856,6 +886,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "landmark_pool": landmark_pool,
     "skeletonize": skeletonize,
     "contour_points": contour_points,
+    "rasterize": rasterize,
     "retrieval": retrieval,
     "weighted_search": weighted_search,
     "sharing": sharing,

@@ -31,6 +31,7 @@ SKETCHFAST_RASTER_INLINE Floats root(Floats x) {
 
 SKETCHFAST_RASTER_INLINE void least_of(uint8_t* bytes, Floats values) {
   const __m256i whole = _mm256_cvtps_epi32(reinterpret_cast<__m256>(values));
+  // Both packings saturate.
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
   auto* at = reinterpret_cast<__m128i*>(bytes);
   _mm_storel_epi64(at, _mm_min_epu8(_mm_packus_epi16(words, words), _mm_loadl_epi64(at)));

@@ -1,6 +1,6 @@
 // Antialiased lines. Included by a path's file behind rasterize_lines.h; it defines before
 //   Floats                              a vector of float
-//   root(x), least_of(bytes, values)    square roots; bytes = min(bytes, rounded values 0..255), one a lane
+//   root(x), least_of(bytes, values)    square roots; bytes = min(bytes, values rounded and cut to 0..255), one a lane
 //
 //   value of a pixel = min over segments and dots of 255 clamp(distance + 1/2 - t/2, 0, 1), rounded
 //
@@ -21,18 +21,33 @@ namespace {
 constexpr int32_t kLanes = sizeof(Floats) / sizeof(float);
 
 SKETCHFAST_RASTER_INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
-SKETCHFAST_RASTER_INLINE Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
 
-// kLanes pixels from `x` on; px, py: the first one's place as seen from the segment's begin.
-SKETCHFAST_RASTER_INLINE Floats values_at(const raster::Segment& segment, float px, float py, float inner) {
-  Floats x;
-  for (int32_t lane = 0; lane < kLanes; ++lane) x[lane] = static_cast<float>(lane);
-  x += px;
-  const Floats along = segment.ux * x + segment.uy * py;
-  const Floats aside = segment.uy * x - segment.ux * py;
-  const Floats beyond = larger(larger(-along, along - segment.length), Floats{});
-  const Floats outside = (root(aside * aside + beyond * beyond) - inner) * 255.0f;
-  return smaller(larger(outside, Floats{}), Floats{} + 255.0f);
+// A segment, and how far along and aside of it the lanes of a vector are from its first one.
+struct SegmentLanes {
+  raster::Segment of;
+  Floats along, aside;
+  float along_all;
+};
+
+SKETCHFAST_RASTER_INLINE SegmentLanes lanes_of(const raster::Segment& segment) {
+  Floats lane;
+  for (int32_t i = 0; i < kLanes; ++i) lane[i] = static_cast<float>(i);
+  return {segment, segment.ux * lane, segment.uy * lane, segment.ux * (kLanes - 1)};
+}
+
+// Of kLanes pixels; px, py: the first one's place as seen from the segment's begin.
+SKETCHFAST_RASTER_INLINE Floats values_at(const SegmentLanes& lanes, float px, float py, float inner) {
+  const raster::Segment& segment = lanes.of;
+  const float along_first = segment.ux * px + segment.uy * py, along_last = along_first + lanes.along_all;
+  const Floats aside = lanes.aside + (segment.uy * px - segment.ux * py);
+  Floats distance = larger(aside, -aside);
+  const bool beside = std::min(along_first, along_last) >= 0 && std::max(along_first, along_last) <= segment.length;
+  if (!beside) {  // an end is nearer than the line, for some of them
+    const Floats along = lanes.along + along_first;
+    const Floats beyond = larger(larger(-along, along - segment.length), Floats{});
+    distance = root(aside * aside + beyond * beyond);
+  }
+  return (distance - inner) * 255.0f;
 }
 
 SKETCHFAST_RASTER_INLINE void cover(const raster::Canvas& canvas, double x0, double y0, double x1, double y1,
@@ -41,6 +56,7 @@ SKETCHFAST_RASTER_INLINE void cover(const raster::Canvas& canvas, double x0, dou
   raster::Segment segment;
   if (!raster::segment_near(x0, y0, x1, y1, 0, 0, canvas.width - 1, canvas.height - 1, reach + 2, &segment)) return;
   const float inner = static_cast<float>(canvas.thickness) / 2 - 0.5f;
+  const SegmentLanes lanes = lanes_of(segment);
   const double ax = segment.x, ay = segment.y;
   const double bx = ax + double{segment.ux} * segment.length, by = ay + double{segment.uy} * segment.length;
   const auto top = static_cast<int32_t>(std::max(0.0, std::ceil(std::min(ay, by) - reach)));
@@ -61,13 +77,13 @@ SKETCHFAST_RASTER_INLINE void cover(const raster::Canvas& canvas, double x0, dou
     const auto py = static_cast<float>(y - ay);
     for (int32_t x = from; x <= to; x += kLanes) {
       if (x <= last_start) {
-        least_of(row + x, values_at(segment, static_cast<float>(x - ax), py, inner));
+        least_of(row + x, values_at(lanes, static_cast<float>(x - ax), py, inner));
       } else if (last_start >= 0) {  // the same pixels once more change nothing
-        least_of(row + last_start, values_at(segment, static_cast<float>(last_start - ax), py, inner));
+        least_of(row + last_start, values_at(lanes, static_cast<float>(last_start - ax), py, inner));
       } else {
         uint8_t bytes[kLanes] = {};
         std::memcpy(bytes, row, static_cast<size_t>(canvas.width));
-        least_of(bytes, values_at(segment, static_cast<float>(-ax), py, inner));
+        least_of(bytes, values_at(lanes, static_cast<float>(-ax), py, inner));
         std::memcpy(row, bytes, static_cast<size_t>(canvas.width));
         break;
       }

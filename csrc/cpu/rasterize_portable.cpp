@@ -32,8 +32,8 @@ SKETCHFAST_RASTER_INLINE Floats root(Floats x) {
 
 SKETCHFAST_RASTER_INLINE void least_of(uint8_t* bytes, Floats values) {
   for (int lane = 0; lane < 4; ++lane) {
-    const auto value = static_cast<uint8_t>(values[lane] + 0.5f);
-    bytes[lane] = value < bytes[lane] ? value : bytes[lane];
+    const float least = values[lane] + 0.5f < static_cast<float>(bytes[lane]) ? values[lane] + 0.5f : bytes[lane];
+    bytes[lane] = static_cast<uint8_t>(least > 0 ? least : 0);
   }
 }
 
