@@ -233,6 +233,9 @@ class Relabelled(ImageSet):
     def load(self, i: int) -> np.ndarray:
         return self.images.load(i)
 
+    def picture(self, i: int, spec: Preprocess) -> np.ndarray:
+        return self.images.picture(i, spec)
+
     @property
     def has_strokes(self) -> bool:
         return self.images.has_strokes

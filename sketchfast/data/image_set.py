@@ -60,6 +60,10 @@ class ImageSet:
         """Item i as uint8 [H, W, 3]: RGB for a photo, black ink on white for a sketch."""
         raise NotImplementedError(f"{type(self).__name__} must define load(i)")
 
+    def picture(self, i: int, spec: Preprocess) -> np.ndarray:
+        """Item i as a network sees it, uint8 [S, S, 3]: resized, unless the set can draw at any size. An item of `resized`."""
+        return spec.resize_image(self.load(i), sketch=self.modality == "sketch")
+
     @property
     def has_strokes(self) -> bool:
         """Whether `strokes` tells how every item was drawn."""
@@ -105,7 +109,7 @@ class ImageSet:
 
         def decode(i: int) -> str | None:
             try:
-                result[i] = spec.resize_image(self.load(i), sketch=self.modality == "sketch")
+                result[i] = self.picture(i, spec)
             except (OSError, ValueError) as error:
                 return f"{self.ids[i]}: {error}"
             return None
@@ -137,6 +141,9 @@ class _Subset(ImageSet):
 
     def load(self, i: int) -> np.ndarray:
         return self._parent.load(int(self._indices[i]))
+
+    def picture(self, i: int, spec: Preprocess) -> np.ndarray:
+        return self._parent.picture(int(self._indices[i]), spec)
 
     @property
     def has_strokes(self) -> bool:

@@ -38,6 +38,10 @@ class JoinedSet(ImageSet):
         images, place = self._locate(i)
         return images.load(place)
 
+    def picture(self, i: int, spec: Preprocess) -> np.ndarray:
+        images, place = self._locate(i)
+        return images.picture(place, spec)
+
     @property
     def has_strokes(self) -> bool:
         return all(images.has_strokes for images in self.sets)

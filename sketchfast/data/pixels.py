@@ -32,10 +32,7 @@ class Pixels:
         if self.array is not None:
             return torch.from_numpy(self.array[indices])
         assert self.pool is not None
-        sketch = self.images.modality == "sketch"
-        decoded = self.pool.map(
-            lambda i: self.preprocess.resize_image(self.images.load(int(i)), sketch=sketch), indices
-        )
+        decoded = self.pool.map(lambda i: self.images.picture(int(i), self.preprocess), indices)
         return torch.from_numpy(np.stack(list(decoded)))
 
 

@@ -29,6 +29,11 @@ class SequencePictures(ImageSet):
     def load(self, i: int) -> np.ndarray:
         return _three_channels(self.sequences.subset([i]).images(self.canvas, self.thickness))[0]
 
+    def picture(self, i: int, spec: Preprocess) -> np.ndarray:
+        return (
+            super().picture(i, spec) if spec.homogeneous else self._drawn(self.sequences.subset([i]), spec)[0]
+        )
+
     @property
     def has_strokes(self) -> bool:
         return True
@@ -42,8 +47,11 @@ class SequencePictures(ImageSet):
     def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
         if spec.homogeneous:
             return super()._decode_all(spec, progress, threads)
+        return self._drawn(self.sequences, spec)
+
+    def _drawn(self, sequences: SketchSequences, spec: Preprocess) -> np.ndarray:
         margin = MARGIN if spec.ink_margin is None else spec.ink_margin
-        return _three_channels(self.sequences.images(spec.size, self.thickness, margin=margin))
+        return _three_channels(sequences.images(spec.size, self.thickness, margin=margin))
 
 
 def with_sequences(pairs: PairedSet, sequences: SketchSequences, thickness: int = 1) -> PairedSet:

@@ -124,10 +124,10 @@ class Drawings(ImageSet):
     def load(self, i: int) -> np.ndarray:
         return np.repeat(self.pictures[i][:, :, None], 3, axis=2)
 
-    def _decode_all(self, spec: Preprocess, progress: bool, threads: int | None) -> np.ndarray:
+    def picture(self, i: int, spec: Preprocess) -> np.ndarray:
         if spec.homogeneous or self.pictures.shape[1:] != (spec.size, spec.size):
-            return super()._decode_all(spec, progress, threads)
-        return np.repeat(self.pictures[:, :, :, None], 3, axis=3)
+            return super().picture(i, spec)
+        return self.load(i)
 
 
 def drawings_of(photos: ImageSet, pictures: ArrayLike, photo_of: ArrayLike | None = None) -> PairedSet:

@@ -8,8 +8,12 @@ import scipy.linalg
 import torch
 from torch import nn
 
+from sketchfast.data import synthetic
 from sketchfast.data.image_set import ImageSet
-from sketchfast.data.pixels import normalize
+from sketchfast.data.joined_set import JoinedSet
+from sketchfast.data.pixels import Pixels, normalize
+from sketchfast.data.sequence_pictures import SequencePictures
+from sketchfast.data.stroke_sets import SketchSequences
 from sketchfast.metrics.generation import (
     Drawings,
     describe,
@@ -158,6 +162,24 @@ def test_drawings_of_other_sizes_are_preprocessed() -> None:
     drawings, spec = Drawings(one, ["x"], [0], ["a"]), Preprocess(size=SIZE, ink_margin=0.1)
     assert np.array_equal(drawings.resized(SIZE, spec)[0], spec.resize_image(drawings.load(0), sketch=True))
     assert np.array_equal(drawings.resized(32, spec)[0], drawings.load(0))
+
+
+def test_pictures_are_the_same_whether_they_fit_into_memory_or_not(seed: int) -> None:
+    """Drawings at a network's own size as they are, people's sketches drawn at it: neither is ever resized."""
+    spec = Preprocess(size=32, ink_margin=1 / 16)
+    random = np.random.default_rng(seed)
+    drawings = Drawings(random.integers(0, 256, (5, 32, 32), np.uint8), ["x"], [0] * 5, list("abcde"))
+    chairs = synthetic.semi_supervised(
+        train_photos=5, sketches_per_photo=1, unlabelled_photos=0, test_photos=2
+    )
+    sketches = SketchSequences(chairs.train.sketches, 60, leave_out_long=True, progress=False)
+    drawn = SequencePictures(sketches, ["chair"])
+    assert np.array_equal(drawn.resized(32, spec)[..., 0], sketches.images(32))
+    for images in (drawings, drawn, drawings.subset([3, 1]), drawn.subset([2, 0]), JoinedSet([drawn, drawn])):
+        rows = np.arange(len(images))
+        kept, anew = (Pixels(images, spec, memory).take(rows) for memory in (1 << 30, 0))
+        assert torch.equal(kept, anew)
+    assert np.array_equal(Pixels(drawings, spec, 0).take(np.arange(5))[..., 0], drawings.pictures)
 
 
 def test_several_drawings_of_a_photo_and_parts_that_are_not_asked_for(classifier) -> None:
