@@ -64,7 +64,7 @@ def features(model: FineGrainedNet, world: Path) -> tuple[np.ndarray, np.ndarray
 def test_index_and_query_of_a_run(world: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(world)
     monkeypatch.setattr(fine_grained, "build_backbone", tiny_backbone)
-    model = FineGrainedNet(FineGrainedConfig(weights="none", size=48, scaled_attention=True), ["chair"])
+    model = FineGrainedNet(FineGrainedConfig("resnet10", "none", size=48, scaled_attention=True), ["chair"])
     nn.init.normal_(model.attend.weight, std=2.0)  # differs from position to position, as after training
     save_model(world / "run" / "model", model)
     assert call_command("index", monkeypatch, "run", "photos", "--out", "idx") == 0
