@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sketchfast.models.photo_to_sketch import PhotoToSketch
 
 DEFAULT_MODEL = Path("runs/more-photos-demo")
-#: Networks in a folder of `train/more_photos.py` that draw: that of joint training before that of pre-training alone.
-_GENERATORS = ("full", "generator")
+#: Where to look first in a folder of `train/more_photos.py`: the generator of joint training, then that of pre-training alone.
+_FIRST = ("full", "generator")
 _SIDE = 512  # of pictures and animations, pixels
 _PAGE = 256.0  # side of the canvas in files of strokes, as QuickDraw's
 _LINE = 2.5  # width of lines in SVG, in the unit of _PAGE
@@ -187,8 +187,8 @@ def _generator(model: Path | None, device: str) -> PhotoToSketch:
     """The generator of a run, of joint training or alone. FileNotFoundError tells how to train one."""
     import torch
 
-    from sketchfast.models import find_checkpoint, load_run
-    from sketchfast.models.photo_to_sketch import PhotoToSketch
+    from sketchfast.models import load_run
+    from sketchfast.training.checkpoint import read_metadata
 
     folder = model or DEFAULT_MODEL
     if model is None and not folder.is_dir():
@@ -198,23 +198,59 @@ def _generator(model: Path | None, device: str) -> PhotoToSketch:
         )
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: torch sees no GPU; `sketchfast info` tells more")
-    parts = [folder, *sorted(folder.glob("seed-*"))]
-    for place in [folder, *(part / name for part in parts for name in _GENERATORS)]:
+    other: dict[str, Path] = {}
+    for checkpoint in _checkpoints(folder):
+        kind = read_metadata(checkpoint)["class"]
+        if kind == "PhotoToSketch":
+            return load_run(checkpoint, device).eval()
+        other.setdefault(kind, checkpoint)
+    found = ", ".join(f"{kind} in {place}" for kind, place in other.items()) or "no checkpoint"
+    raise FileNotFoundError(
+        f"{folder}: expected a run folder of train/more_photos.py, or of a method or a generator in it, with a PhotoToSketch; "
+        f"found {found}"
+    )
+
+
+def _checkpoints(folder: Path) -> Iterator[Path]:
+    """Checkpoints of a network's folder, and of those in a run's folder: of the first seed and the largest share first.
+
+    Methods leave G in model/, beside checkpoints of all their networks together, which are of no use here.
+    """
+    from sketchfast.models import find_checkpoint
+    from sketchfast.training.checkpoint import METADATA_FILE
+
+    for place in (folder, *_networks(folder)):
+        if (place / "model" / METADATA_FILE).is_file():
+            yield place / "model"
         try:
-            find_checkpoint(place)
+            yield find_checkpoint(place)
         except FileNotFoundError:
             continue
-        loaded = load_run(place, device)
-        generator = getattr(loaded, "G", loaded)  # joint training keeps all its networks together
-        if not isinstance(generator, PhotoToSketch):
-            raise ValueError(
-                f"{place} holds a {type(loaded).__name__}, expected a PhotoToSketch or a joint training"
-            )
-        return generator.eval()
-    raise FileNotFoundError(
-        f"{folder}: expected a run folder of train/more_photos.py, or of one of its generators; "
-        f"found no checkpoint in it, in {' or '.join(_GENERATORS)} below it, or in those of a seed"
-    )
+
+
+def _networks(folder: Path) -> list[Path]:
+    """Folders in that of a run, or of one of its seeds or shares, that may hold a generator; the best of them first."""
+    parts = [folder]
+    for pattern, largest_first in (("seed-*", False), ("share-*", True)):
+        parts = [
+            part
+            for above in parts
+            for part in (above, *sorted(above.glob(pattern), key=_number, reverse=largest_first))
+        ]
+    found = []
+    for part in parts:
+        inner = sorted(path for path in part.glob("*") if path.is_dir() and path not in parts)
+        found += [part / name for name in _FIRST]
+        found += [path for path in inner if path.name not in _FIRST]
+    return found
+
+
+def _number(part: Path) -> float:
+    """Of a folder seed-N or share-X."""
+    try:
+        return float(part.name.partition("-")[2])
+    except ValueError:
+        return 0.0
 
 
 def _tell(message: str) -> None:

@@ -142,29 +142,34 @@ def test_where_the_generator_is(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A whole run, with several seeds or one, a network of it, and the default; joint training's before the other."""
-    save_model(Path("runs/more-photos-demo/seed-1/generator/model"), generator)
+    """A whole run, with several seeds or shares or none, a network of it, and the default; joint training's before others."""
     asked = []
 
     def load(path: Path, device: str) -> nn.Module:
         asked.append(path)
-        joint = nn.Module()
-        joint.G = generator
-        return joint if path.name == "full" else generator
+        return generator
 
     monkeypatch.setattr("sketchfast.models.load_run", load)
     greedy = ("in/a.png", "--greedy", "--out", "a.npy", "--overwrite")
-    assert call(monkeypatch, *greedy) == 0
-    save_model(Path("runs/more-photos-demo/seed-1/full/model"), generator)
-    assert call(monkeypatch, *greedy) == 0
+    demo, other = Path("runs/more-photos-demo"), nn.Linear(1, 1)
+    save_model(demo / "model", other)  # F of the whole run
+    assert call(monkeypatch, *greedy) == 2
+    said = "with a PhotoToSketch; found Linear in runs/more-photos-demo/model"
+    assert said in capsys.readouterr().err
+    expected = []
+    # Each is found before those above it.
+    for place in ("seed-10/full", "seed-2/no-joint", "seed-2/share-0.2/full", "seed-2/share-1/no-joint",
+                  "seed-2/share-1/generator", "seed-2/generator", "seed-2/full", "generator", "full"):  # fmt: skip
+        if place == "seed-2/share-0.2/full":
+            (demo / "seed-2/no-joint/model/metadata.json").unlink()
+        save_model(demo / place / "model", generator)
+        save_model(demo / place / "checkpoints/last", other)  # all networks together, and newer
+        assert call(monkeypatch, *greedy) == 0
+        expected.append(demo / place / "model")
     for folder in (run_folder, run_folder / "generator", run_folder / "generator" / "model"):
         assert call(monkeypatch, *greedy, "--model", folder) == 0
-    demo = Path("runs/more-photos-demo/seed-1")
-    own = run_folder / "generator"
-    assert asked == [demo / "generator", demo / "full", own, own, own / "model"]
-    monkeypatch.setattr("sketchfast.models.load_run", lambda path, device: nn.Linear(1, 1))
-    assert call(monkeypatch, *greedy) == 2
-    assert "full holds a Linear, expected a PhotoToSketch" in capsys.readouterr().err
+        expected.append(run_folder / "generator" / "model")
+    assert asked == expected
 
 
 def test_a_drawing_of_no_points_is_a_blank_page(
