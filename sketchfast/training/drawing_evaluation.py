@@ -44,10 +44,14 @@ _TEST, _STEPS = 40, 41
 
 
 class Pen(NamedTuple):
-    """How people's sketches and drawings become pictures: simplified to max_points points, lines of `thickness` pixels."""
+    """How people's sketches and drawings become pictures: simplified to max_points points, lines of `thickness` pixels.
+
+    epsilon: tolerance by which all are simplified first, as `SketchSequences` has it.
+    """
 
     max_points: int
     thickness: int
+    epsilon: float | None = None
 
 
 def by_one_pen(sketches: ImageSet, pen: Pen) -> ImageSet:
@@ -58,7 +62,7 @@ def by_one_pen(sketches: ImageSet, pen: Pen) -> ImageSet:
     if not sketches.has_strokes:
         return sketches
     needed = (sum(min(len(stroke), 2) for stroke in sketches.strokes(i)) for i in range(len(sketches)))
-    sequences = SketchSequences(sketches, max(pen.max_points, *needed))
+    sequences = SketchSequences(sketches, max(pen.max_points, *needed), pen.epsilon)
     return SequencePictures(sequences, sketches.names, pen.thickness)
 
 
@@ -192,7 +196,7 @@ class Measures:
 def shown_decoder(model: Any, strokes: StrokeCategory, size: int, pen: Pen, seed: int) -> ShownDrawings:
     """Drawings of a decoder without photos for the report, beside real sketches."""
     count = min(_SHOWN, len(strokes.held_out))
-    real = SketchSequences(strokes.held_out.subset(np.arange(count)), _MANY, progress=False)
+    real = SketchSequences(strokes.held_out.subset(np.arange(count)), _MANY, pen.epsilon, progress=False)
     drawn = {}
     for temperature in TEMPERATURES:
         numbers = torch.Generator().manual_seed(stream_seed(seed, _STEPS))

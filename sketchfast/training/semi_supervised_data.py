@@ -40,6 +40,7 @@ class Data:
     unlabelled_photos: int | None = None
     test_photos: int | None = None
     held_out_photos: int | None = None
+    epsilon: float | None = None  # tolerance by which all sketches are first simplified, in canvas sides
     sketches_per_class: int = 30  # of the synthetic world, to learn to recognise sketches from
 
 
