@@ -194,7 +194,17 @@ def test_options_that_do_not_fit(kind: str, options: dict, message: str) -> None
 
 def test_the_synthetic_world(seed: int) -> None:
     seed %= 1000
-    split = semi_supervised(seed, 32, "cup", 6, 2, unlabelled_photos=5, test_photos=4, held_out_photos=3)
+    split = semi_supervised(
+        seed,
+        32,
+        "cup",
+        6,
+        2,
+        unlabelled_photos=5,
+        test_photos=4,
+        held_out_photos=3,
+        sketches_per_test_photo=2,
+    )
     assert split.held_out is not None and split.category == "cup"
     assert [len(part) for part in split.pairs.parts().values()] == [12, 6, 8]
     shown = [thing.index for photos in (split.train.photos, split.held_out.photos, split.test.photos, split.unlabelled)
