@@ -116,7 +116,7 @@ def write_sketch_rnn(path: str | os.PathLike[str], splits: Mapping[str, Sequence
 
     int16, as in its files, where every number of a split is whole and fits, else float32. ValueError as `read_sketch_rnn`.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, drawings in splits.items():
         every = [
             _stroke3(np.asarray(drawing), f"{path}, {name} {number}")
@@ -128,7 +128,7 @@ def write_sketch_rnn(path: str | os.PathLike[str], splits: Mapping[str, Sequence
             objects[number] = drawing.astype(np.int16) if whole else drawing
         arrays[name] = objects
     buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=True, **arrays)
+    np.savez_compressed(buffer, **arrays)  # older numpy would take allow_pickle for an array
     atomic.write_bytes(path, buffer.getbuffer())
 
 
