@@ -21,6 +21,7 @@ from sketchfast.models.pix2pix import Pix2Pix, to_picture
 from sketchfast.models.sketch_samples import SketchSamples, log_probability
 from sketchfast.nn.reinforce import MovingAverageBaseline, reinforce_loss
 from sketchfast.runtime.preprocess import Preprocess
+from sketchfast.training.generator_tasks import without_padding
 from sketchfast.training.task import StepContext, shared_normal
 
 Labelled = tuple[Tensor, Tensor, Tensor | None]
@@ -95,7 +96,7 @@ class StrokeGenerator:
         assert stroke5 is not None
         p_L, p = (renormalized(images, self.seen, self.G.preprocess) for images in (p_L, photos))
         noise = shared_normal(context, len(stroke5), self.G.config.latent)
-        stroke5 = stroke5[:, : int((stroke5[..., 4] < 0.5).sum(dim=1).max()) + 1]
+        stroke5 = without_padding(stroke5)
         output = context.model("generator", p_L, stroke5, noise)
         if isinstance(self.G, L2S):
             losses = l2s_loss(output, p_L, stroke5)
