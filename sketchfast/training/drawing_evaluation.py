@@ -61,8 +61,10 @@ def by_one_pen(sketches: ImageSet, pen: Pen) -> ImageSet:
     """
     if not sketches.has_strokes:
         return sketches
-    needed = (sum(min(len(stroke), 2) for stroke in sketches.strokes(i)) for i in range(len(sketches)))
-    sequences = SketchSequences(sketches, max(pen.max_points, *needed), pen.epsilon)
+    sequences = SketchSequences(sketches, pen.max_points, pen.epsilon, leave_out_long=True)
+    if sequences.left_out:
+        needed = (sum(min(len(stroke), 2) for stroke in sketches.strokes(i)) for i in range(len(sketches)))
+        sequences = SketchSequences(sketches, max(needed), pen.epsilon)
     return SequencePictures(sequences, sketches.names, pen.thickness)
 
 
