@@ -63,9 +63,9 @@ SCRIPT = "train/more_photos.py"
 DECISIONS = """
 Decisions (D), where the paper is silent:
   phi     every sketch, drawn by a person or by G, is fitted into a square (its longer side fills 14/16), reduced to at most
-          --generator.max-points points (Ramer-Douglas-Peucker), and drawn at the networks' size with one pen by the rasterize
-          op: D_C must not tell people from G by their pens. Offsets are divided by one standard deviation, of all training
-          offsets.
+          --generator.max-points points (Ramer-Douglas-Peucker; with --data.epsilon all are first simplified by that tolerance,
+          in sides of the square), and drawn at the networks' size with one pen by the rasterize op: D_C must not tell people
+          from G by their pens. Offsets are divided by one standard deviation, of all training offsets.
   G       VGG-16 without batch normalisation. The end of a sequence counts in eq. 3 for the pen alone; L_kl is the mean over
           the dimensions of z. A drawing that has not ended after max_points points is cut there.
   F       features of length 1 (--retrieval.no-unit-features: as they are); eq. 4 has distances, not their squares, and the
@@ -73,17 +73,23 @@ Decisions (D), where the paper is silent:
           the attention of F is multiplied by the size of its map (--retrieval.scaled-attention): it would hardly count from
           scratch.
   D_C     pix2pix's discriminator of patches with instance normalisation; its certainty is the mean of the patches' sigmoids.
-          Each method has its own. No gradient goes through certainty, F^T or rewards.
+          Each method has its own, trained where something asks it: omega, or the reward of eq. 8. No gradient goes through
+          omega, F^T or the rewards (but of pix2pix).
   eq. 7   as many unlabelled photos as labelled pairs in a batch ("on same ratio"); each term is the mean over its pairs.
   eq. 9   one reward for a whole drawing, less a moving average of earlier rewards (--joint.no-baseline: none; the paper names
           none), of labelled and unlabelled photos alike. lambda_G multiplies the mean over drawings. The policy's gradient
-          reaches W_y and b_y alone, that of eq. 3 all of G, in the same step.
+          reaches W_y and b_y alone, that of eq. 3 all of G, in the same step: L_vae of the batch's labelled pairs, with omega_kl
+          as in pre-training. F, D_C and G as it draws are then in evaluation mode (no statistics of the batch).
+  views   pre-training varies the photos that G sees, and mirrors its sequences with them, no more. In joint training G draws
+          a photo as it is or mirrored, a whole batch alike. In steps of F and D_C they see photo and drawing varied as labelled
+          pairs are, F^T what F sees; in rewards they see both as they are.
   joint   the paper does not say how long; it starts from F and G as pre-trained, with Adam anew. What counts are the last
           weights (--evaluation.checkpoint best: the best on held-out pairs, where there are any).
   table 2 supervised: F as pre-trained. supervised-longer, ours: trained on for as many steps of F as joint training has,
           without unlabelled photos; what is gained over it is not gained by time. vanilla-ssl: neither weighting nor teacher,
-          G as pre-trained. pix2pix: gradients of F and D_C reach G through its picture, without a policy; l2s: with ours.
-          Edge maps are Canny's. SN-RL and Edge2Sketch-Pretrain, other papers' methods, are not here.
+          G as pre-trained. Methods that do not train G leave its steps out: F has as many as in the others, and the learning
+          rate falls over as many. pix2pix: gradients of F and D_C reach G through its picture, without a policy; l2s: with
+          ours. Edge maps are Canny's. SN-RL and Edge2Sketch-Pretrain, other papers' methods, are not here.
   table 3 no-joint: G stays as pre-trained. no-attention: G is Pix2Seq, which sees z at every step. none: the last row. Beside
           it from the text: absolute-teacher; attention-1d (1x1 convolution); reward-retrieval and reward-certainty, one term
           of eq. 8 each.
@@ -91,7 +97,9 @@ Decisions (D), where the paper is silent:
           Recognition and FID: by a classifier of our own, trained on TU-Berlin (--data.tu-berlin DIR; without it neither is
           given) or, in the synthetic world, on its categories; so the FID is comparable within a table only.
   test    a sketch is searched in all test photos; photos exactly as near as the own one count against the model.
-  small   the small configs train from scratch, with AdamW, larger steps and more augmentation; sizes are not the paper's.
+  small   the small configs train from scratch, with AdamW, larger steps and more augmentation; sizes are not the paper's. The
+          encoder of G starts as F's backbone, learnt from the same labelled pairs, in ImageNet's place
+          (--generator-starts-from-retrieval); --generator.freeze-encoder leaves it as it is from there on.
 """
 
 # When a run is resumed.
@@ -183,6 +191,8 @@ class Recipe:
     retrieval: FineGrainedConfig = field(default_factory=FineGrainedConfig)
     generator: PhotoToSketchConfig = field(default_factory=PhotoToSketchConfig)
     discriminator: PatchDiscriminatorConfig = field(default_factory=PatchDiscriminatorConfig)
+    generator_starts_from_retrieval: bool = False
+    """G's encoder starts as F's backbone is after pre-training, where no pretrained weights are had."""
     retrieval_training: Training = field(default_factory=lambda: Training(epochs=40, batch=16))
     generator_training: Training = field(default_factory=lambda: Training(epochs=100, batch=64))
     loss: Loss = field(default_factory=Loss)
@@ -204,7 +214,7 @@ class Recipe:
 
     @property
     def pen(self) -> Pen:
-        return Pen(self.generator.max_points, self.generator.thickness)
+        return Pen(self.generator.max_points, self.generator.thickness, self.data.epsilon)
 
 
 # ---- the networks of one seed, and of one share of labelled photos ----
@@ -233,7 +243,7 @@ class Sources:
 
 
 class Trained(NamedTuple):
-    """What a method left: F, and where photos were drawn G and D_C."""
+    """What a method left: F, where photos were drawn G, and D_C where it was trained."""
 
     F: FineGrainedNet
     G: Any = None
@@ -299,7 +309,8 @@ class Networks:
         else:
             attention: Any = kind or r.generator.attention
             config = replace(r.generator, attention=attention)
-            task = networks_of.generator(config, l, how, self.common, kl=r.loss.kl, title=name)
+            start = self.once(self.retrieval, "retrieval") if r.generator_starts_from_retrieval else None
+            task = networks_of.generator(config, l, how, self.common, kl=r.loss.kl, title=name, start=start)
         return self.train(name, task, how.epochs)
 
     def classifier(self) -> Any:
@@ -330,22 +341,22 @@ class Networks:
         )
         F_T = None if row.teacher == "none" else copy.deepcopy(F)
         how, score = r.joint_training, score_on(self.labelled.held_out, r.memory)
-        own = self.joint_batches(F), settings, r.augmentation, how.optimisation, score
+        own = self.joint_batches(F, row.joint), settings, r.augmentation, how.optimisation, score
         kept: dict[str, Any] = {"kl": r.loss.kl, "thickness": r.pen.thickness, "title": name}
         kept |= {"margin": r.loss.margin, "negatives": r.loss.negatives}
         task = JointTask(nets, F_T, *own, **kept)
         self.train(name, task, how.epochs, r.evaluation.checkpoint)
         save_model(self.folder / name / "model", nets.G, {"task": name, "data": self.sources.split.name})
-        return Trained(nets.F, nets.G, nets.D_C, task.seconds)
+        return Trained(nets.F, nets.G, nets.D_C if task.judging else None, task.seconds)
 
     def longer(self, name: str, F: FineGrainedNet) -> FineGrainedNet:
         """F trained on with eq. 4 alone, for as many steps as joint training has for it."""
         r, l = self.recipe, self.labelled
         steps = r.joint_training.epochs * r.joint_steps * r.joint.retrieval_share
-        epochs = max(1, round(steps * r.joint_training.batch / len(l.pairs)))
         task = networks_of.retrieval(
             r.retrieval, l.pairs, l.held_out, r.joint_training, self.common, title=name
         )
+        epochs = max(1, round(steps / len(task.batches(0, 0, 1))))
         task.model.load_state_dict(F.state_dict())
         return self.train(name, task, epochs, r.evaluation.checkpoint)
 
@@ -358,9 +369,11 @@ class Networks:
             self.drawn[name] = measures.drawings(self.common.seed, name, G, F, names_it)
         return self.drawn[name]
 
-    def joint_batches(self, F: FineGrainedNet) -> JointBatches:
+    def joint_batches(self, F: FineGrainedNet, joint: bool) -> JointBatches:
+        """joint: whether G is trained in some of the steps; else there are fewer, all of F, so that F has as many either way."""
         r, l = self.recipe, self.labelled
-        own = r.joint_steps, r.joint_training.batch, r.loop.seed, l.sequences, r.memory
+        steps = r.joint_steps if joint else max(1, round(r.joint_steps * r.joint.retrieval_share))
+        own = steps, r.joint_training.batch, r.loop.seed, l.sequences, r.memory
         return JointBatches(l.pairs, self.unlabelled, F.preprocess, *own)
 
 
@@ -412,6 +425,8 @@ def check(recipe: Recipe) -> None:
         raise ValueError(
             f"--seeds are those of training, one or more, 0 or more, and --loop.seed is set from them; found {found}"
         )
+    if r.data.epsilon is not None and not 0 <= r.data.epsilon < 1:
+        raise ValueError(f"--data.epsilon: expected 0 to below 1, in canvas sides; found {r.data.epsilon}")
     if bool(r.decoders) == bool(r.methods or r.generators):
         raise ValueError(
             "--methods and --generators, or --decoders alone: expected one or more; found "
@@ -423,6 +438,11 @@ def check(recipe: Recipe) -> None:
         raise ValueError(
             "all networks see pictures of one size: " + ", ".join(f"--{n}.size {s}" for n, s in sizes.items())
         )
+    for name in ("weighting", "teacher", "joint"):
+        if (value := getattr(r.joint, name)) != getattr(JointSettings, name):
+            raise ValueError(f"--joint.{name} is what --methods differ in: choose one of them; found {value}")
+    if r.generator_starts_from_retrieval:
+        networks_of.check_start(r.generator, r.retrieval)
     if not r.decoders:
         drawing = [m for m in r.methods if METHODS[m].drawn_by]
         unlabelled = [m for m in r.methods if METHODS[m].start in ("retrieval-edgemap", "retrieval-jigsaw")]
@@ -509,7 +529,8 @@ def of_methods(name: str, recipe: Recipe, again: str | None) -> tuple[MorePhotos
                 measures.retrieval(seed, method, trained.F, share, drawer_of(method) or None)
                 if all_is_there and trained.G is not None:
                     drawings = score(drawer_of(method), trained.G)
-                    measures.certainty(seed, method, trained.F, trained.D_C, drawings)
+                    if trained.D_C is not None:
+                        measures.certainty(seed, method, trained.F, trained.D_C, drawings)
                     measures.timed.append(Timed(seed, method, *trained.seconds))
                 if networks.histories is histories and method == main:
                     save_model(
@@ -531,7 +552,8 @@ def of_decoders(name: str, recipe: Recipe, again: str | None) -> tuple[MorePhoto
         for category in recipe.decoders:
             strokes = load_stroke_category(category, own.data.root)
             how = own.generator_training
-            task = networks_of.decoder(own.generator.decoder(), strokes, how, common(own))
+            config, epsilon = own.generator.decoder(), own.data.epsilon
+            task = networks_of.decoder(config, strokes, how, common(own), epsilon)
             before = networks_of.held_out_likelihood(task)
             folder = Path(own.loop.out) / category
             model, records = train(own, folder, task, how.epochs, "last", again)
@@ -564,6 +586,7 @@ def small(methods: tuple[str, ...], **changes: Any) -> Recipe:
             "resnet10", "none", "small", width=0.25, size=size, latent=64, hidden=128, attention_dim=64, mixtures=5,
             max_points=48, thickness=1,
         ),
+        generator_starts_from_retrieval=True,
         discriminator=PatchDiscriminatorConfig(width=16, layers=2, size=size),
         retrieval_training=Training(epochs=30, batch=32, lr=2e-3, **adam),
         generator_training=Training(epochs=30, batch=32, lr=2e-3, warmup=0.05, decay="cosine"),

@@ -51,6 +51,7 @@ class PhotoToSketchConfig:
     max_points: int = 100
     offset_scale: float = 1.0  # standard deviation of the training set's offsets, in canvas units
     thickness: int = 2  # of lines, pixels, in pictures of `size` (D)
+    freeze_encoder: bool = False  # the backbone is not trained (D); what is made of its map is
 
     def backbone_spec(self) -> BackboneSpec:
         return BackboneSpec(self.backbone, self.weights, self.stem, self.stem_stride, self.width)
@@ -98,6 +99,9 @@ class PhotoToSketch(nn.Module):
         self.backbone.head = (
             nn.Identity()
         )  # B is pooled here; VGG's fully connected layers are most of its weights
+        if config.freeze_encoder:
+            # No parameter and no input has a gradient, so no activation is kept for one.
+            self.backbone.requires_grad_(False)
         channels = self.backbone.num_channels
         self.to_latent = nn.Linear(channels, 2 * config.latent)
         self.attention: PhotoAttention | None = None
@@ -118,6 +122,12 @@ class PhotoToSketch(nn.Module):
         )
         model.config.weights = metadata["config"]["weights"]
         return model
+
+    def train(self, mode: bool = True) -> PhotoToSketch:
+        super().train(mode)
+        if self.config.freeze_encoder:
+            self.backbone.eval()  # batch normalisation's running statistics stay as they are, too
+        return self
 
     def encode(self, photos: Tensor) -> PhotoCode:
         """Photos as ``preprocess`` makes them, [B, 3, S, S] -> their code. ValueError for another shape."""

@@ -151,6 +151,12 @@ class JointTask(CompetitorTask):
     def seconds(self) -> tuple[float, float]:
         return self.generator.rasterizing.seconds, self.generator.stepping.seconds
 
+    @property
+    def judging(self) -> bool:
+        """Whether anything asks D_C, which then is trained: omega, or the reward."""
+        s = self.settings
+        return s.weighting or (s.joint and s.lambda_r2 > 0)
+
     def batches(self, epoch: int, rank: int, world: int, start_step: int = 0) -> Any:
         return self.source.epoch(epoch, rank, world, start_step)
 
@@ -196,8 +202,7 @@ class JointTask(CompetitorTask):
 
         # One pass of F for all, as batch normalisation's running statistics should see them.
         images = torch.cat([s_L, p_L, s_U, p_U])
-        judging = settings.weighting or (settings.joint and settings.lambda_r2 > 0)
-        pairs = (torch.cat([p_L, p_U]), torch.cat([s_L, s_U])) if judging else (None, None)
+        pairs = (torch.cat([p_L, p_U]), torch.cat([s_L, s_U])) if self.judging else (None, None)
         features, logits = context.model("retrieval", images, *pairs)
         f_sL, f_pL, f_sU, f_pU = features.chunk(4)
         trip_L = self._triplets(f_sL, f_pL, D_L["photo_row"], context)  # eq. 4

@@ -105,15 +105,17 @@ class Labelled:
     held_out_sequences: SketchSequences | None
 
     @classmethod
-    def of(cls, split: SemiSupervisedSplit, max_points: int, thickness: int) -> Labelled:
-        """Sketches of more strokes than max_points points can show are left out."""
+    def of(
+        cls, split: SemiSupervisedSplit, max_points: int, thickness: int, epsilon: float | None = None
+    ) -> Labelled:
+        """max_points, epsilon: as `SketchSequences`. Sketches of more strokes than max_points points can show are left out."""
         pairs, held_out, sequences, others = split.train, split.held_out, None, None
         if pairs.sketches.has_strokes:
-            sequences = SketchSequences(pairs.sketches, max_points, leave_out_long=True)
+            sequences = SketchSequences(pairs.sketches, max_points, epsilon, leave_out_long=True)
             pairs = with_sequences(pairs, sequences, thickness)
             if held_out is not None:
                 scale = sequences.scale
-                others = SketchSequences(held_out.sketches, max_points, scale=scale, leave_out_long=True)
+                others = SketchSequences(held_out.sketches, max_points, epsilon, scale, leave_out_long=True)
                 held_out = with_sequences(held_out, others, thickness)
         return cls(pairs, held_out, sequences, others)
 
@@ -195,14 +197,41 @@ def jigsaw(
 
 
 def generator(
-    config: PhotoToSketchConfig, labelled: Labelled, how: Training, common: Common, *, kl: float, title: str
+    config: PhotoToSketchConfig,
+    labelled: Labelled,
+    how: Training,
+    common: Common,
+    *,
+    kl: float,
+    title: str,
+    start: FineGrainedNet | None = None,
 ) -> GeneratorTask:
-    """G on the sequences of labelled pairs by eq. 3."""
+    """G on the sequences of labelled pairs by eq. 3. start: F, with whose backbone G's encoder starts; see `check_start`."""
     torch.manual_seed(stream_seed(common.seed, 2))
     model = PhotoToSketch(replace(config, offset_scale=labelled.strokes().scale), labelled.pairs.names)
+    if start is not None:
+        check_start(config, start.config)
+        model.backbone.trunk.load_state_dict(start.backbone.trunk.state_dict())
     source, held_out = labelled.stroke_batches(model.preprocess, how, common)
     own = model, source, common.augmentation, how.optimisation, held_out
     return GeneratorTask(*own, kl_weight=kl, title=title)
+
+
+def check_start(generator: PhotoToSketchConfig, retrieval: FineGrainedConfig) -> None:
+    """ValueError where G's encoder cannot start with F's backbone, or would lose pretrained weights of its own by it."""
+    if generator.weights != "none":
+        raise ValueError(
+            "--generator-starts-from-retrieval puts F's backbone in the place of pretrained weights: expected "
+            f"--generator.weights none; found {generator.weights!r}"
+        )
+    for name in ("backbone", "stem", "stem_stride", "width"):
+        own, other = getattr(generator, name), getattr(retrieval, name)
+        if own != other:
+            flag = name.replace("_", "-")
+            raise ValueError(
+                "--generator-starts-from-retrieval needs the same backbone in both: "
+                f"found --generator.{flag} {own}, --retrieval.{flag} {other}"
+            )
 
 
 def l2s(config: L2SConfig, labelled: Labelled, how: Training, common: Common, *, title: str) -> L2STask:
@@ -234,11 +263,16 @@ def pix2pix(
 
 
 def decoder(
-    config: StrokeDecoderConfig, strokes: StrokeCategory, how: Training, common: Common
+    config: StrokeDecoderConfig,
+    strokes: StrokeCategory,
+    how: Training,
+    common: Common,
+    epsilon: float | None = None,
 ) -> UnconditionalTask:
-    """The stroke decoder alone."""
-    sequences = SketchSequences(strokes.train, config.max_points, leave_out_long=True)
-    others = SketchSequences(strokes.held_out, config.max_points, scale=sequences.scale, leave_out_long=True)
+    """The stroke decoder alone. epsilon: as `SketchSequences`."""
+    put = partial(SketchSequences, max_points=config.max_points, epsilon=epsilon, leave_out_long=True)
+    sequences = put(strokes.train)
+    others = put(strokes.held_out, scale=sequences.scale)
     torch.manual_seed(stream_seed(common.seed, 2))
     model = SketchDecoder(replace(config, offset_scale=sequences.scale))
     source = StrokeBatches(sequences, batch_size=how.batch, seed=common.seed, repeats=how.repeats)

@@ -17,6 +17,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from sketchfast.data import synthetic
+from sketchfast.data.stroke_formats import to_stroke3
+from sketchfast.drawing_commands import Sampling, draw_photos
 from sketchfast.models import load_run
 from sketchfast.models.fine_grained import FineGrainedNet
 from sketchfast.models.photo_to_sketch import PhotoToSketch
@@ -53,7 +55,7 @@ TINY_NETS = {
 TINY = TINY_NETS | {
     **{f"{part}_training.epochs": 1 for part in ("retrieval", "generator", "joint", "classifier")},
     "competitors.pix2pix_training.epochs": 1, "competitors.unlabelled_training.epochs": 1,
-    "joint_steps": 4, "joint.k_r": 1, "joint.k_g": 1, "loop.log_every": 1, "data.train_photos": 8,
+    "joint_steps": 2, "joint.k_r": 1, "joint.k_g": 1, "loop.log_every": 1, "data.train_photos": 8,
     "data.sketches_per_photo": 1, "data.unlabelled_photos": 8, "data.test_photos": 4, "data.sketches_per_class": 1,
     "seeds": (0,),
 }  # fmt: skip
@@ -259,6 +261,72 @@ def test_defaults_are_the_paper_s() -> None:
     assert (r.data.dataset, r.methods, r.evaluation.at) == ("qmul", ("full",), (1, 5, 10))
 
 
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[object, int]]:
+    """In place of training: folder -> (task, the epochs it would be trained for)."""
+    found: dict[str, tuple[object, int]] = {}
+
+    def train(own, folder, task, epochs, checkpoint, again):
+        found[folder.name] = task, epochs
+        return task.model.eval(), []
+
+    monkeypatch.setattr(recipe, "train", train)
+    monkeypatch.setattr(recipe, "save_model", lambda *args: None)
+    return found
+
+
+def networks_for(settings: dict[str, object]):
+    own = changed(CONFIGS["demo"][1], {**TINY, **settings})
+    recipe.check(own)
+    return recipe.Networks(own, recipe.Sources(own, recipe.load_split(own.data)), 1.0, None)
+
+
+def test_every_method_trains_F_for_as_many_steps(planned) -> None:
+    settings = {"joint_steps": 25, "joint.k_r": 2, "joint.k_g": 3, "joint_training.epochs": 4}
+    networks = networks_for(settings)
+    rates = {}
+    for method in ("full", "no-joint", "vanilla-ssl", "none", "supervised-longer"):
+        networks.method(method)
+        task, epochs = planned[method]
+        total = epochs * len(task.batches(0, 0, 1))
+        of_F = [i for i in range(total) if not isinstance(task, JointTask) or task.trains_retrieval(i)]
+        rates[method] = [task.schedule(i, total) for i in of_F]
+        assert total == (100 if method == "full" else 40)
+    for method, found in rates.items():
+        # The rate falls as far, and F takes the same strides in all.
+        assert len(found) == 40 and found[0] == 1 and found[-1] < 0.02, method
+        assert np.mean(found) == pytest.approx(np.mean(rates["full"]), abs=0.02), method
+
+
+def test_the_generator_starts_with_the_backbone_of_retrieval(planned, chairs: Path) -> None:
+    networks = networks_for({"generator.freeze_encoder": True})
+    F, G = (networks.once(getattr(networks, name), name) for name in ("retrieval", "generator"))
+    before = copy.deepcopy(F.backbone.trunk.state_dict())
+    joint = networks.method("full")
+    for method in ("generator", "full"):
+        stepped_through(planned[method][0])
+    for net in (G, joint.G):
+        state = net.backbone.trunk.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in before.items())
+    assert moved(F, parameters(joint.F))  # F itself goes on learning
+    for settings, message in (
+        ({"generator.width": 0.125}, r"the same backbone.*--generator\.width 0\.125, --retrieval\.width 0\.0625"),
+        ({"retrieval.stem_stride": 1}, r"--generator\.stem-stride 2, --retrieval\.stem-stride 1"),
+        ({"generator.weights": "imagenet"}, r"expected --generator\.weights none; found 'imagenet'"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            networks_for(settings)
+
+
+def test_all_sketches_may_be_simplified_first() -> None:
+    def points(epsilon: float | None) -> list[int]:
+        networks = networks_for({"data.epsilon": epsilon, "data.held_out_photos": 2})
+        own, test = networks.labelled, networks.sources.test.sketches
+        return [int(s.lengths.sum()) for s in (own.sequences, own.held_out_sequences, test.sequences)]
+
+    assert all(few < many for few, many in zip(points(0.1), points(None), strict=True))
+
+
 def test_help_teaches_and_list_lists(capsys: pytest.CaptureFixture[str]) -> None:
     recipe.main(["--list"])
     listed = capsys.readouterr().out
@@ -281,9 +349,18 @@ def test_help_teaches_and_list_lists(capsys: pytest.CaptureFixture[str]) -> None
         recipe.main(["--data.root", "/"])  # the default with a root is the paper's main result
 
 
-def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_data_to_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = recipe.load_classes
+
+    def few(data):
+        split = load(data)
+        return replace(split, train=split.train.subset(np.arange(16)), test=split.test.subset(np.arange(16)))
+
+    monkeypatch.setattr(recipe, "load_classes", few)
     out = tmp_path / "run"
-    methods = ("supervised", "no-joint", "pix2pix", "full")
+    methods = ("supervised", "pix2pix", "full")
     run("methods", out, methods=methods, generators=("pix2seq",))
     printed = capsys.readouterr().out
     for text in (
@@ -296,8 +373,8 @@ def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert text in printed, text
     results = json.loads((out / "results.json").read_text())
     assert [row["method"] for row in results["rows"]] == list(methods)
-    assert all(row["count"] == 4 and row["chance"]["1"] == 0.25 for row in results["rows"])
-    drawers = ["ours-g", "pix2pix, jointly trained", "ours-g-full", "pix2seq"]
+    assert all(row["count"] == 12 and row["chance"]["1"] == 0.25 for row in results["rows"])
+    drawers = ["pix2pix, jointly trained", "ours-g-full", "pix2seq"]
     assert [row["generator"] for row in results["generation"]] == drawers
     assert all({"recognition", "retrieval", "fid"} <= row.keys() for row in results["generation"])
     assert {row["method"] for row in results["certainty"]} == set(methods) - {"supervised"}
@@ -306,6 +383,15 @@ def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert isinstance(load_run(out / "full"), PhotoToSketch) and isinstance(
         load_run(out / "generator"), PhotoToSketch
     )
+    # Joint training's checkpoints of three networks stand beside each method's generator.
+    Image.fromarray(synthetic.instance("chair", 1, 0).photo(64)).save(tmp_path / "photo.png")
+    for folder in (out, out / "generator", out / "generator-none"):
+        npy, sampling = str(tmp_path / "drawn.npy"), Sampling(greedy=True)
+        assert draw_photos([str(tmp_path / "photo.png")], folder, npy, None, sampling, overwrite=True)
+        drawn = load_run(out / "full" if folder == out else folder).sketch(
+            tmp_path / "photo.png", greedy=True
+        )
+        np.testing.assert_array_equal(np.load(npy), to_stroke3(drawn.strokes(0)))
     report = (out / "report.html").read_text()
     for text in ("drawn step by step", "at 4 temperatures", "Training full", "Most and least certain"):
         assert text in report, text
@@ -313,6 +399,8 @@ def test_from_data_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         run("methods", out, methods=methods)
     with pytest.raises(ValueError, match=r"cannot resume.*loss.margin: 0.3 there, 0.2 now"):
         run("methods", out, True, methods=methods, loss__margin=0.2)
+    with pytest.raises(ValueError, match=r"cannot resume.*data.epsilon: None there, 0.02 now"):
+        run("methods", out, True, methods=methods, data__epsilon=0.02)
 
 
 def test_shares_of_the_labelled_photos(tmp_path: Path) -> None:
@@ -406,6 +494,8 @@ def test_joint_training_that_dies_ends_with_the_bits_of_one_that_does_not(
         ({"seeds": ()}, "--seeds"),
         ({"loop.seed": 3}, "--seeds"),
         ({"generator.size": 32}, r"pictures of one size: .*--generator\.size 32"),
+        ({"data.epsilon": 1.0}, r"--data\.epsilon: expected 0 to below 1, in canvas sides; found 1\.0"),
+        ({"joint.weighting": False}, r"--joint\.weighting is what --methods differ in"),
         ({"joint.k_r": 0}, r"--joint\.k-r: expected at least 1, found 0"),
         ({"joint.lambda_G": float("nan")}, r"--joint\.lambda-G: expected at least"),
         ({"joint_training.lr": 0.0}, r"--joint-training\.lr: expected a number above 0"),
