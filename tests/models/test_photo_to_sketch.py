@@ -190,3 +190,22 @@ def test_errors_name_the_argument() -> None:
         model.sample(photos, temperature=0.0)
     with pytest.raises(ValueError, match="kl_weight must be 0 or more, got -1"):
         vae_loss(model(photos, stroke5, torch.zeros(2, 6)), stroke5, -1)
+
+
+def test_a_frozen_encoder_stays_as_it_is(seed: int) -> None:
+    """A step in training mode: what the backbone computes is kept for no gradient, and what is made of its map learns."""
+    model = generator(seed, freeze_encoder=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=0.1)
+    model.train()
+    assert model.training and not any(module.training for module in model.backbone.modules())
+    code = model.encode(torch.randn(3, 3, 32, 32))
+    assert not code.features.requires_grad and code.mu.requires_grad
+    stroke5 = sequences(3, 7)
+    output = model(torch.randn(3, 3, 32, 32), stroke5, torch.randn(3, 6))
+    vae_loss(output, stroke5)["loss"].backward()
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    assert changed == {name for name in before if not name.startswith("backbone.")}
+    again = PhotoToSketch.from_metadata({"config": dataclasses.asdict(model.config)})
+    assert not any(p.requires_grad for p in again.backbone.parameters())
