@@ -6,7 +6,7 @@ Uses torch; `sketchfast.data` itself does not import this module.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,10 @@ class Augmentation:
     colour: float = 0.0  # brightness, contrast and saturation of photos, each by a factor 1 +- colour
     grey: float = 0.0  # chance that a photo loses its colour
     thickness: float = 0.0  # chance that a sketch's strokes grow by up to a pixel on each side
+
+    def unmoved(self) -> Augmentation:
+        """The same without scaling, rotation and shift: what goes with an image in place still fits it, but for mirroring."""
+        return replace(self, scale=(1.0, 1.0), rotation=0.0, shift=0.0)
 
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1]:

@@ -45,6 +45,9 @@ class Stopwatch:
             yield
             end.record()
             self._events.append((start, end))
+            if len(self._events) > 1000:
+                self._count(self._events[:-100])  # long done, so that nobody waits
+                self._events = self._events[-100:]
             return
         start_time = time.perf_counter()
         yield
@@ -52,11 +55,14 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        for start, end in self._events:
+        self._count(self._events)
+        self._events = []
+        return self._seconds
+
+    def _count(self, events: list[tuple[torch.cuda.Event, torch.cuda.Event]]) -> None:
+        for start, end in events:
             end.synchronize()
             self._seconds += start.elapsed_time(end) / 1000
-        self._events.clear()
-        return self._seconds
 
 
 class StrokeGenerator:
@@ -67,7 +73,7 @@ class StrokeGenerator:
 
     def __init__(self, G: Any, seen: Preprocess, thickness: int, kl: float) -> None:
         self.G, self.seen, self.thickness, self.kl = G, seen, thickness, kl
-        self.rasterizing, self.stepping = Stopwatch(), Stopwatch()
+        self.rasterizing = Stopwatch()
 
     def draw(self, photos: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
         """Photos as F sees them -> drawings uint8 [B, S, S, 3]."""
@@ -126,7 +132,7 @@ class PictureGenerator:
         if G.config.size != seen.size:
             raise ValueError(f"G must be for F's size={seen.size}, got {G.config.size}")
         self.G, self.seen, self.l1_weight = G, seen, l1_weight
-        self.rasterizing, self.stepping = Stopwatch(), Stopwatch()
+        self.rasterizing = Stopwatch()
 
     def draw(self, photos: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
         """Photos as F sees them -> drawings uint8 [B, S, S, 3]."""

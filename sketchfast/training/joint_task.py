@@ -7,6 +7,7 @@ parameter without a gradient is passed over, moments and all, so each network is
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -99,8 +100,8 @@ class JointTask(CompetitorTask):
     metrics after an epoch.
 
     (D) G draws a photo as it is, or mirrored; F and D_C see photo and drawing varied as labelled pairs are, so that D_C cannot
-    tell the two apart by that. Rewards are of pictures as they are. seconds: (in the rasterize op, in all steps) so far, of
-    this process.
+    tell the two apart by that. Rewards are of pictures as they are. seconds: (in the rasterize op, from the first
+    step's beginning to the last one's) so far, of this process since it began.
     """
 
     model: JointNetworks
@@ -144,12 +145,14 @@ class JointTask(CompetitorTask):
         if not settings.joint:
             networks.G.requires_grad_(False)
         # A mirrored photo is drawn mirrored; the drawing is not turned round again.
-        still = replace(augmentation, scale=(1.0, 1.0), rotation=0.0, shift=0.0, thickness=0.0)
-        self.as_it_is = replace(still, colour=0.0, grey=0.0)
+        self.as_it_is = replace(augmentation.unmoved(), colour=0.0, grey=0.0, thickness=0.0)
+        self._told: dict[str, Tensor] = {}
+        self._last_start: float | None = None
+        self._seconds = 0.0
 
     @property
     def seconds(self) -> tuple[float, float]:
-        return self.generator.rasterizing.seconds, self.generator.stepping.seconds
+        return self.generator.rasterizing.seconds, self._seconds
 
     @property
     def judging(self) -> bool:
@@ -186,10 +189,20 @@ class JointTask(CompetitorTask):
         return not s.joint or step % (s.k_r + s.k_g) < s.k_r
 
     def training_step(self, batch: Any, step: int, context: StepContext) -> dict[str, Tensor]:
-        with self.generator.stepping.running(context.device):
-            if self.trains_retrieval(step):
-                return self.retrieval_step(batch, context)
-            return self.generator_step(batch, context)
+        now = time.perf_counter()
+        self._seconds += 0.0 if self._last_start is None else now - self._last_start
+        self._last_start = now
+        part = self.retrieval_step if self.trains_retrieval(step) else self.generator_step
+        values = part(batch, context)
+        # Whichever step is logged, the numbers of the last one of the other kind go with it.
+        self._told |= {name: value.detach() for name, value in values.items()}
+        return {**self._told, **values}
+
+    def state(self) -> dict[str, Any]:
+        return {"told": self._told}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._told = state["told"]
 
     def retrieval_step(self, batch: Any, context: StepContext) -> dict[str, Tensor]:
         """Lines 6 to 9: train F by eq. 7 and D_C by eq. 5."""
@@ -210,7 +223,7 @@ class JointTask(CompetitorTask):
         kd: list[Tensor | None] = [None, None]
         if self.teacher is not None:
             distil = relative_teacher if settings.teacher == "relative" else absolute_teacher
-            with torch.no_grad():
+            with torch.no_grad(), context.fabric.autocast():
                 t_sL, t_pL, t_sU, t_pU = self.teacher(images).chunk(4)
             kd = [distil(t_pL, t_sL, f_pL, f_sL), distil(t_pU, t_sU, f_pU, f_sU)]  # eq. 6
         found: dict[str, Tensor] = {}
@@ -246,7 +259,7 @@ class JointTask(CompetitorTask):
 
         def rewarded(s: Tensor) -> Tensor:
             nets = self.model
-            with evaluating(nets.F), evaluating(nets.D_C):
+            with evaluating(nets.F), evaluating(nets.D_C), context.fabric.autocast():
                 f_s, f_p = nets.F(torch.cat([s, p])).chunk(2)
                 triplets = self._triplets(f_s, f_p, ids, context)
                 return reward(triplets, nets.D_C.certainty(p, s), *weights, s.requires_grad)  # eq. 8

@@ -213,7 +213,7 @@ def generator(
         check_start(config, start.config)
         model.backbone.trunk.load_state_dict(start.backbone.trunk.state_dict())
     source, held_out = labelled.stroke_batches(model.preprocess, how, common)
-    own = model, source, common.augmentation, how.optimisation, held_out
+    own = model, source, common.augmentation.unmoved(), how.optimisation, held_out
     return GeneratorTask(*own, kl_weight=kl, title=title)
 
 
@@ -239,7 +239,7 @@ def l2s(config: L2SConfig, labelled: Labelled, how: Training, common: Common, *,
     torch.manual_seed(stream_seed(common.seed, 2))
     model = L2S(replace(config, offset_scale=labelled.strokes().scale))
     source, held_out = labelled.stroke_batches(model.preprocess, how, common)
-    return L2STask(model, source, common.augmentation, how.optimisation, held_out, title=title)
+    return L2STask(model, source, common.augmentation.unmoved(), how.optimisation, held_out, title=title)
 
 
 def pix2pix(

@@ -1,6 +1,7 @@
 """Algorithm 1: which networks learn in which step and from what; four steps of it written out, with an Adam for each network."""
 
 import copy
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -71,8 +72,10 @@ def joint_task(
 
 def numbers(step: int) -> SimpleNamespace:
     own, shared = (torch.Generator().manual_seed(10 * step + i) for i in range(2))
+    fabric = SimpleNamespace(autocast=nullcontext)
     return SimpleNamespace(
-        rank=0, world_size=1, device=torch.device("cpu"), generator=own, shared_generator=shared, local_slice=slice
+        fabric=fabric, rank=0, world_size=1, device=torch.device("cpu"), generator=own, shared_generator=shared,
+        local_slice=slice,
     )  # fmt: skip
 
 
