@@ -56,7 +56,7 @@ TINY_NETS = {
 TINY = TINY_NETS | {
     **{f"{part}_training.epochs": 1 for part in ("retrieval", "generator", "joint", "classifier")},
     "competitors.pix2pix_training.epochs": 1, "competitors.unlabelled_training.epochs": 1,
-    "joint_steps": 2, "joint.k_r": 1, "joint.k_g": 1, "loop.log_every": 1, "data.category": "chair", "data.train_photos": 8,
+    "joint_steps": 2, "joint.k_r": 1, "joint.k_g": 1, "loop.log_every": 1, "data.train_photos": 8,
     "data.sketches_per_photo": 1, "data.unlabelled_photos": 8, "data.test_photos": 4, "data.sketches_per_class": 1,
     "seeds": (0,),
 }  # fmt: skip
@@ -401,8 +401,8 @@ def test_from_data_to_report(
         run("methods", out, methods=methods)
     with pytest.raises(ValueError, match=r"cannot resume.*loss.margin: 0.3 there, 0.2 now"):
         run("methods", out, True, methods=methods, loss__margin=0.2)
-    with pytest.raises(ValueError, match=r"cannot resume.*data.epsilon: None there, 0.02 now"):
-        run("methods", out, True, methods=methods, data__epsilon=0.02)
+    with pytest.raises(ValueError, match=r"cannot resume.*data.epsilon: 0.02 there, 0.01 now"):
+        run("methods", out, True, methods=methods, data__epsilon=0.01)
 
 
 def test_shares_of_the_labelled_photos(tmp_path: Path) -> None:
