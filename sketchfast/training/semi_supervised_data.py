@@ -17,6 +17,7 @@ DATA_SETS = ("synthetic", "qmul", "folder")
 SIZES = {
     "drawn_size": "size", "train_photos": "train_photos", "sketches_per_photo": "sketches_per_photo",
     "unlabelled_photos": "unlabelled_photos", "test_photos": "test_photos", "held_out_photos": "held_out_photos",
+    "sketches_per_test_photo": "sketches_per_test_photo",
 }  # fmt: skip
 
 
@@ -40,6 +41,7 @@ class Data:
     unlabelled_photos: int | None = None
     test_photos: int | None = None
     held_out_photos: int | None = None
+    sketches_per_test_photo: int | None = None
     epsilon: float | None = None  # tolerance by which all sketches are first simplified, in canvas sides
     sketches_per_class: int = 30  # of the synthetic world, to learn to recognise sketches from
 
