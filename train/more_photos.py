@@ -628,7 +628,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
     )
     shares, three = (0.2, 0.4, 0.6, 0.8, 1.0), (0, 1, 2)
     of_shares = replace(small(()).data, labelled_shares=shares)
-    strokes = small((), generator_training=Training(epochs=100, batch=64, lr=2e-3, decay="cosine"))
+    strokes = small((), generator_training=Training(epochs=250, batch=64, lr=2e-3, decay="cosine"))
     strokes = replace(strokes, generator=replace(strokes.generator, hidden=256, mixtures=10, max_points=80))
     configs = {
         "demo": ("the synthetic world, eight methods and three seeds, minutes on two cores", small(some, seeds=three)),
@@ -638,7 +638,7 @@ def named_configs() -> dict[str, tuple[str, Recipe]]:
                       small(("supervised", "full"), data=of_shares)),
         "strokes": ("the decoder alone, on the synthetic world's strokes", replace(strokes, decoders=("chair", "cat"))),
         "strokes-real": ("the decoder alone, on strokes of Chair-V2 and of three categories of SPG",
-                         replace(strokes, decoders=("chair-v2", "airplane", "face", "ice_cream"), data=Data(epsilon=0.02))),
+                         replace(strokes, decoders=("chair-v2", "apple", "face", "ice_cream"), data=Data(epsilon=0.02))),
     }  # fmt: skip
     for row in GENERATORS:
         configs[f"table1-{row}"] = f"table 1: {row}", Recipe((), (row,))
