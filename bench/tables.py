@@ -78,3 +78,7 @@ def main() -> int:
         print(f"stale tables in {', '.join(stale)}: run python bench/tables.py")
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
