@@ -50,6 +50,8 @@ class Sampling:
             raise ValueError(
                 f"--temperature must be above 0, got {self.temperature:g}; --greedy is its limit"
             )
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"--seed must be 0 or more and below 2**63, got {self.seed}")
         if self.greedy and self.count > 1:
             raise ValueError(f"--greedy draws a photo in one way only: --count must be 1, got {self.count}")
 
@@ -195,6 +197,10 @@ def _generator(model: Path | None, device: str) -> PhotoToSketch:
         raise FileNotFoundError(
             f"no model: {folder} is not here. Train one with `python train/more_photos.py` in the repository, "
             "or name a run folder with --model RUN"
+        )
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"--model {folder} does not exist; expected a run folder of train/more_photos.py"
         )
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: torch sees no GPU; `sketchfast info` tells more")

@@ -107,10 +107,10 @@ def _same_bytes(paths: Sequence[Path], taken: Sequence[Path]) -> tuple[list[int]
     repeated: list[int] = []
     for i, path in enumerate(paths):
         digest = digest_of.get(path)
-        if digest is None:
-            continue
-        if digest in labelled_digests:
+        if path in known or digest in labelled_digests:  # the very file, or a copy of one
             labelled.append(i)
+        elif digest is None:
+            continue
         elif digest in seen:
             repeated.append(i)
         seen.add(digest)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from json import dumps
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -105,8 +107,10 @@ def read_sketch_rnn(path: str | os.PathLike[str]) -> dict[str, list[np.ndarray]]
                 result[name] = [
                     _stroke3(drawing, f"{path}, {name} {i}") for i, drawing in enumerate(drawings)
                 ]
-    # Other compressions and passwords raise NotImplementedError and RuntimeError.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    # Other compressions and passwords raise NotImplementedError and RuntimeError, damaged offsets a bare OSError.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise ValueError(f"{path}: not a readable npz: {error}") from error
     return result
 
@@ -140,7 +144,8 @@ def _array(file: IO[bytes], source: str) -> np.ndarray:
             raise ValueError(f"version {version} of the format, expected 1.0 or 2.0")
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read_header(file, max_header_size=_MAX_HEADER_BYTES)
-    except ValueError as error:
+    # numpy lets through what Python's own parser says of a header: not ended, too deep (MemoryError).
+    except (ValueError, SyntaxError, TokenError, MemoryError) as error:
         raise ValueError(f"{source}: not a readable npy array: {error}") from None
     if dtype.kind == "O":
         array = safe_pickle.loads(file.read(), source)

@@ -198,6 +198,8 @@ def test_errors_are_one_line(
         (["in/a.png", "--out", "a.svg"], "runs/more-photos-demo is not here. Train one with `python train/more_photos.py`"),
         (["in/a.png", "--out", "a.svg", "--model", "in"], "in: expected a run folder of train/more_photos.py"),
         (["nowhere.png", "--out", "a.svg", *model], "nowhere.png does not exist"),
+        (["in/a.png", "--out", "a.svg", "--model", "nowhere"], "--model nowhere does not exist"),
+        (["in/a.png", "--out", "a.svg", *model, "--seed", str(2**63)], "--seed must be 0 or more and below"),
         (["in", "--out", "a.svg", *model], "--out a.svg is one file for 3 photos: give a folder or .ndjson"),
         (["in", "--out", "o", "--animation", "a.gif", *model], "--animation a.gif is one file for 3 photos"),
         (["in/a.png", "--out", "a.bmp", *model], "--out a.bmp: expected a folder, or a file named .svg, .png, .npy or .ndjson"),

@@ -156,6 +156,8 @@ def test_unlabelled_photos(world, seed: int) -> None:
         in said
     )
     assert "1 of 7 unlabelled photos left out, whose bytes repeat an earlier one: second.png" in said
+    split = load_semi_supervised("qmul", root, unlabelled=root / "ChairV2_photo", progress=False)
+    assert not len(split.unlabelled) and "6 of 6 unlabelled photos left out" in split.summary()
     (root / "more/empty.jpg").touch()
     (root / "more/text.png").write_text("not a picture")
     with pytest.raises(

@@ -150,6 +150,8 @@ def test_damaged_npz_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     header = npy(objects(rows))
     for member, match in (
         (header[:40], "a.npz, train: not a readable npy array"),
+        (header[:10] + b"(" * 50 + header[60:], "a.npz, train: not a readable npy array"),
+        (header[:10] + b" \n x\ny" + header[17:], "a.npz, train: not a readable npy array"),
         (b"\x93NUMPY\x03\x00" + header[8:], "version"),
         (header[:-20], "a.npz, train is not a readable pickle"),
         (npy(objects(rows, rows), pickle.dumps(objects(rows))), r"expected an array of drawings \[N\], found shape \(1,\)"),
