@@ -12,7 +12,7 @@ checked to agree.
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.alternating import alternate
 from bench.results_file import processor, write_results
 from sketchfast.models import LandmarkNet, LandmarkNetConfig
 from sketchfast.nn import filter_diversity, response_diversity
@@ -65,18 +66,6 @@ def sketches(side: int, count: int) -> Tensor:
     return torch.from_numpy(Preprocess(size=side).normalize(images))
 
 
-def alternate(contenders: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median CPU seconds of each over rounds in which each runs once, after one that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(1 + ROUNDS):
-        for name, call in contenders.items():
-            start = time.process_time()
-            call()
-            if number:
-                seconds[name].append(time.process_time() - start)
-    return {name: float(np.median(times)) for name, times in seconds.items()}
-
-
 @pytest.fixture(scope="module")
 def results() -> Iterator[list[dict[str, Any]]]:
     before = torch.get_num_threads()
@@ -119,7 +108,7 @@ def test_diversity_losses_in_a_training_step(name: str, results: list[dict[str, 
         weight.grad = psi.grad = None
         (filter_diversity(weight) + response_diversity(psi)).backward()
 
-    seconds = alternate({"step": step, "losses": losses})
+    seconds = alternate({"step": step, "losses": losses}, ROUNDS, time.process_time)
     row: dict[str, Any] = {
         "op": "diversity_losses",
         "network": name,
@@ -161,7 +150,7 @@ def test_one_trunk_pass_for_all_n(name: str, results: list[dict[str, Any]]) -> N
         torch.testing.assert_close(together(), apart(), rtol=1e-4, atol=1e-6)
         contenders = {"together": together, "apart": apart}
         contenders["one n"] = lambda: singles[5].member_scores(images, mirrored=False)
-        seconds = alternate(contenders)
+        seconds = alternate(contenders, ROUNDS, time.process_time)
     results.append(
         {
             "op": "all_n",

@@ -18,13 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from bench.alternating import alternate
 from bench.results_file import processor, write_results
 from sketchfast import ops
 
@@ -69,19 +69,6 @@ def by_roi_align(features: Tensor, points: Tensor) -> Tensor:
     boxes = torch.cat([image, points.flatten(0, 1), points.flatten(0, 1) + 1], 1).to(features.dtype)
     sampled = roi_align(features, boxes, 1, sampling_ratio=1, aligned=True)
     return sampled.reshape(n, count, -1).mean(1)
-
-
-def timed(contenders: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median CPU seconds of each over rounds in which each runs once."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for call in contenders.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, call in contenders.items():
-            start = time.thread_time()
-            call()
-            seconds[name].append(time.thread_time() - start)
-    return {name: float(np.median(times)) for name, times in seconds.items()}
 
 
 def step(pool: Pool, run: str, features: Tensor, points: Tensor, grad: Tensor) -> Callable[[], list[Tensor]]:
@@ -154,7 +141,7 @@ def test_landmark_pool(
                 for found, expected in zip(contenders["ours"](), contenders[name](), strict=True):
                     atol = 1e-4 * expected.abs().max().item()
                     torch.testing.assert_close(found, expected, rtol=0, atol=atol)
-        seconds = timed(contenders)
+        seconds = alternate(contenders, ROUNDS, time.thread_time)
         total = {
             "forward+backward": 2 * moved["touched"] + moved["all"],
             "features": moved["touched"] + moved["all"],

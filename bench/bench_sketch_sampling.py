@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
+from bench.alternating import alternate
 from bench.results_file import processor, write_results
 from sketchfast.models import PhotoToSketch, PhotoToSketchConfig, SketchSamples
 from sketchfast.models.photo_to_sketch import PhotoCode, vae_loss
@@ -40,18 +40,6 @@ def network(name: str) -> PhotoToSketch:
     with torch.no_grad():
         model.decoder.output.bias[2] = -1e4
     return model
-
-
-def alternate(contenders: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median CPU seconds of each over rounds in which each runs once, after one that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(1 + ROUNDS):
-        for name, call in contenders.items():
-            start = time.process_time()
-            call()
-            if number:
-                found[name].append(time.process_time() - start)
-    return {name: float(np.median(times)) for name, times in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +83,7 @@ def test_batched_sampling(name: str, results: list[dict[str, Any]]) -> None:
         photos = torch.randn(BATCH, 3, config.size, config.size)
         contenders["encoder, batched"] = lambda: encode(model, [photos])
         contenders["encoder, one by one"] = lambda: encode(model, list(photos.split(1)))
-    taken = alternate(contenders)
+    taken = alternate(contenders, ROUNDS, time.process_time)
     row: dict[str, Any] = {
         "op": "sampling",
         "network": name,
@@ -148,7 +136,7 @@ def test_training_step(name: str, results: list[dict[str, Any]]) -> None:
         hidden, _ = model.decoder.unroll(stroke5, model.decoder.initial(noise), photo=attended)
         model.decoder.output(hidden).sum().backward()
 
-    taken = alternate({"step": step, "decoder": decoder})
+    taken = alternate({"step": step, "decoder": decoder}, ROUNDS, time.process_time)
     results.append(
         {
             "op": "training_step",

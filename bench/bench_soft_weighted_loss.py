@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.alternating import alternate
 from bench.results_file import CPUS, processor, write_results
 from sketchfast import ops
 
@@ -112,19 +113,6 @@ def forward(
     return run
 
 
-def alternate(contenders: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each over rounds in which each runs once."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for call in contenders.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, call in contenders.items():
-            start = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: float(np.median(times)) for name, times in seconds.items()}
-
-
 @pytest.fixture(scope="module")
 def results() -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
@@ -177,7 +165,7 @@ def test_soft_weighted_loss(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        seconds = alternate(contenders)
+        seconds = alternate(contenders, ROUNDS, time.perf_counter)
     finally:
         torch.set_num_threads(before)
     bytes_read = inputs[0].numel() * inputs[0].element_size()
