@@ -5,6 +5,8 @@ from typing import Any
 
 MAX_SIDE = 4096
 MAX_THICKNESS = 64
+MARGIN = 1 / 16
+"""White on each side of a drawing that fills its canvas, as a share of the side; the same for drawn and generated sketches."""
 NO_FIT = -1.0  # the kernels' number
 
 SIZE = f"size must be an integer or (height, width), 1 to {MAX_SIDE}"

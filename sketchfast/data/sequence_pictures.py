@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sketchfast.canvas import MARGIN
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.instances import PairedSet
-from sketchfast.data.stroke_sets import MARGIN, SketchSequences
+from sketchfast.data.stroke_sets import SketchSequences
 from sketchfast.runtime.preprocess import Preprocess
 from sketchfast.runtime.strokes import Strokes
 

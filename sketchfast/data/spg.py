@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sketchfast.canvas import MARGIN
 from sketchfast.data.part_set import IGNORE, PartSet, PartSplit
 from sketchfast.runtime.pictures import check_file
 from sketchfast.runtime.strokes import MAX_LINE_BYTES, MAX_POINTS
 
 SUFFIX = "_raw.ndjson"
-_MARGIN = 1 / 16
 SPLITS = ("train", "valid", "test")
 #: Drawings a category in each published split.
 PUBLISHED = {"train": 650, "valid": 50, "test": 100}
@@ -200,7 +200,7 @@ def draw_stroke_map(strokes: Sequence[np.ndarray], size: int, thickness: int = 2
     points = np.concatenate(strokes).astype(np.float64)
     low, high = points.min(0), points.max(0)
     extent = float((high - low).max())
-    scale = size * (1 - 2 * _MARGIN) / extent if extent > 0 else 1.0
+    scale = size * (1 - 2 * MARGIN) / extent if extent > 0 else 1.0
     picture = Image.new("I", (size, size), -1)
     pen = ImageDraw.Draw(picture)
     for number, stroke in enumerate(strokes):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sketchfast.canvas import MARGIN
 from sketchfast.runtime.strokes import Strokes
 
 _END = (0.0, 0.0, 0.0, 0.0, 1.0)
@@ -87,7 +88,7 @@ def from_stroke5(stroke5: ArrayLike) -> np.ndarray:
     return np.column_stack([rows[:, :2], rows[:, 3]])
 
 
-def fit_to_canvas(strokes: Sequence[ArrayLike], margin: float = 1 / 16) -> Strokes:
+def fit_to_canvas(strokes: Sequence[ArrayLike], margin: float = MARGIN) -> Strokes:
     """The drawing moved and scaled, aspect kept, into a square of side 1 around the origin: float32, y pointing down.
 
     The longer side of its bounding box fills 1 - 2 margin (0 <= margin < 0.5), as `runtime.strokes.draw` places drawings; one

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sketchfast import numpy_ops
+from sketchfast.canvas import MARGIN
 from sketchfast.data.image_set import ImageSet, run_threads
 from sketchfast.data.stroke_formats import (
     check_sequence,
@@ -26,7 +27,6 @@ from sketchfast.data.stroke_formats import (
 from sketchfast.data.stroke_simplify import simplify, simplify_to
 from sketchfast.runtime.strokes import Strokes
 
-MARGIN = 1 / 16
 _Sequence = tuple[np.ndarray, np.ndarray]
 
 
@@ -149,7 +149,7 @@ def _sequence(sketches: ImageSet, i: int, max_points: int, epsilon: float | None
         raise _TooManyStrokes(
             f"{name}: its {len(strokes)} strokes need at least {needed} points, more than max_points={max_points}"
         )
-    fitted = fit_to_canvas(strokes, margin=MARGIN)
+    fitted = fit_to_canvas(strokes)
     if epsilon is not None:
         fitted = simplify(fitted, epsilon)
     return strokes_to_points(simplify_to(fitted, max_points))

@@ -18,12 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sketchfast.canvas import MARGIN
 from sketchfast.models.backbones import SMALLEST, BackboneSpec, build_backbone
 from sketchfast.nn.precision import at_least_float32
 from sketchfast.runtime.preprocess import Preprocess
-
-INK_MARGIN = 1 / 16
-"""White on each side of a sketch, as a share of the square: where generated sketches, fitted to the canvas, have theirs."""
 
 
 @dataclass
@@ -69,7 +67,7 @@ class FineGrainedNet(nn.Module):
             raise ValueError("scaled_attention=True needs attention=True, got attention=False")
         self.config = config
         self.class_names = list(class_names) if class_names is not None else []
-        self.preprocess = preprocess or Preprocess(size=config.size, ink_margin=INK_MARGIN)
+        self.preprocess = preprocess or Preprocess(size=config.size, ink_margin=MARGIN)
         self.backbone, _ = build_backbone(config.backbone_spec())
         self.attend: nn.Conv2d | None = None
         if config.attention:

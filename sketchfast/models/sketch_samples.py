@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sketchfast.canvas import MARGIN
 from sketchfast.nn.sketch_mixture import SketchMixture
 from sketchfast.ops.rasterize import rasterize
 from sketchfast.runtime.strokes import Strokes
@@ -45,7 +46,7 @@ class SketchSamples:
         return [part.numpy() for part in points.tensor_split(lifted)]
 
     def images(
-        self, size: int, thickness: int = 1, antialias: bool = False, fit: float | None = 1 / 16
+        self, size: int, thickness: int = 1, antialias: bool = False, fit: float | None = MARGIN
     ) -> Tensor:
         """phi(s_c): uint8 [B, size, size] on the samples' device, paper 255, ink 0; no points: blank. See `rasterize`.
 

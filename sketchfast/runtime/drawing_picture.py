@@ -11,7 +11,6 @@ from PIL import Image
 from sketchfast.data.stroke_formats import fit_to_canvas, strokes_to_points
 from sketchfast.numpy_ops import rasterize
 
-MARGIN = 1 / 16  # of the picture's side, left white at each side
 #: Extensions of an animation, and what Pillow calls their formats and needs to know.
 ANIMATIONS = {".gif": "GIF", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP"}
 _FRAMES = 72
@@ -70,7 +69,7 @@ def _path(strokes: Sequence[np.ndarray], side: int) -> tuple[np.ndarray, np.ndar
     if not 32 <= side <= 4096:
         raise ValueError(f"side must be 32..4096 pixels, got {side}")
     drawn = [stroke for stroke in strokes if len(stroke)]
-    points, pen = strokes_to_points(fit_to_canvas(drawn, MARGIN) if drawn else [])
+    points, pen = strokes_to_points(fit_to_canvas(drawn) if drawn else [])
     lifts = pen != 0
     moved = np.hypot(*np.diff(points.astype(np.float64), axis=0).T)
     in_air = lifts[:-1]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sketchfast.canvas import MARGIN
 from sketchfast.runtime.pictures import check_file
 
 MAX_POINTS = 1_000_000
@@ -154,7 +155,7 @@ def draw(strokes: Sequence[np.ndarray], canvas: int = 256) -> np.ndarray:
     points = np.concatenate([np.asarray(stroke, np.float64).reshape(-1, 2) for stroke in strokes])
     low, high = points.min(0), points.max(0)
     extent = float((high - low).max())
-    scale = side * (1 - 2 / 16) / extent if extent > 0 else 1.0
+    scale = side * (1 - 2 * MARGIN) / extent if extent > 0 else 1.0
     centre = (low + high) / 2
     radius = max(side / 200, 0.5 * oversampling)
     picture = Image.new("L", (side, side), 255)

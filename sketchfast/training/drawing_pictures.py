@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sketchfast.data.stroke_formats import fit_to_canvas
 from sketchfast.training.landmark_pictures import heat_picture
 
 SIDE = 240  # pixels, those of `heat_picture`
-MARGIN = 1 / 16  # of the canvas, a side, as the rasterize op leaves it
 _OVER = 4
 _THICKNESS = 2.6  # pixels of SIDE
 # Of the strokes: drawn before, drawn in this stage, and where the pen stands.
@@ -84,11 +84,8 @@ def fitted(points: np.ndarray) -> np.ndarray:
     """[T, 2] -> pixels of a picture of SIDE: the bounding box fills it but for the margin, centred, aspect kept."""
     if not len(points):
         return np.zeros((0, 2))
-    low, high = points.min(axis=0), points.max(axis=0)
-    extent = float((high - low).max())
-    scale = SIDE * (1 - 2 * MARGIN) / extent if extent > 0 else 1.0
-    result: np.ndarray = (points - (low + high) / 2) * scale + SIDE / 2
-    return result
+    (on_canvas,) = fit_to_canvas([points])
+    return (on_canvas.astype(np.float64) + 0.5) * SIDE
 
 
 def picture_of(drawing: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from lightning.fabric import Fabric
 
+from sketchfast.canvas import MARGIN
 from sketchfast.data.augmentation import Augmentation
 from sketchfast.data.class_batches import SketchAugmentation
 from sketchfast.data.image_set import ImageSet
@@ -25,7 +26,7 @@ from sketchfast.data.sequence_pictures import with_sequences
 from sketchfast.data.stroke_categories import StrokeCategory
 from sketchfast.data.stroke_sets import SketchSequences
 from sketchfast.metrics.instance_retrieval import score_model
-from sketchfast.models.fine_grained import INK_MARGIN, FineGrainedConfig, FineGrainedNet
+from sketchfast.models.fine_grained import FineGrainedConfig, FineGrainedNet
 from sketchfast.models.l2s import L2S, L2SConfig
 from sketchfast.models.photo_to_sketch import PhotoToSketch, PhotoToSketchConfig
 from sketchfast.models.pix2pix import Pix2Pix, Pix2PixConfig
@@ -295,4 +296,4 @@ def classifier(
         sketches, held_out, how.batch, how.repeats, how.lr, SketchAugmentation(rotation=10.0), common.seed, common.memory
     )  # fmt: skip
 
-    return sketch_classifier(like.backbone_spec(), like.size, INK_MARGIN, training, "classifier")
+    return sketch_classifier(like.backbone_spec(), like.size, MARGIN, training, "classifier")
