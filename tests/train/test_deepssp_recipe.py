@@ -1,13 +1,12 @@
 """train/deepssp.py: every named config takes a step, a tiny run from data to report, resuming, two processes."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,20 +23,11 @@ from sketchfast.data.sketchparse import LISTS
 from sketchfast.data.synthetic_parts import synthetic_parts
 from sketchfast.models import load_run
 from sketchfast.runtime.preprocess import Preprocess
+from tests.train.recipe_module import TRAIN, load_recipe
 
-RECIPE = Path(__file__).resolve().parents[2] / "train" / "deepssp.py"
+RECIPE = TRAIN / "deepssp.py"
 SIZE = 48
-
-
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_deepssp", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train_deepssp"] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
-
-
-recipe = load_recipe()
+recipe = load_recipe("deepssp")
 CONFIGS = recipe.named_configs()
 PAPER = [name for name in CONFIGS if name.startswith(("table", "fig"))]
 TINY = [

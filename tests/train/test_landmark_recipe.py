@@ -1,13 +1,12 @@
 """train/landmark.py: every named config takes a step, a tiny run from data to report, fusion, retrieval, resuming."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,20 +17,11 @@ from safetensors.torch import load_file
 
 from sketchfast.data import synthetic
 from sketchfast.models import load_run
+from tests.train.recipe_module import TRAIN, load_recipe
 
-RECIPE = Path(__file__).resolve().parents[2] / "train" / "landmark.py"
+RECIPE = TRAIN / "landmark.py"
 SIZE, CLASSES = 48, ("airplane", "bicycle", "cat")
-
-
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_landmark", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train_landmark"] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
-
-
-recipe = load_recipe()
+recipe = load_recipe("landmark")
 CONFIGS = recipe.named_configs()
 PAPER = [name for name in CONFIGS if name.startswith(("table", "fig"))]
 LOOP = ["--loop.epochs", "2", "--loop.log-every", "1", "--loop.threads", "1", "--loop.accelerator", "cpu"]

@@ -2,14 +2,12 @@
 
 import copy
 import functools
-import importlib.util
 import json
 import pickle
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,19 +23,9 @@ from sketchfast.models.fine_grained import FineGrainedNet
 from sketchfast.models.photo_to_sketch import PhotoToSketch
 from sketchfast.models.stroke_decoder import SketchDecoder
 from sketchfast.training.joint_task import JointTask
+from tests.train.recipe_module import load_recipe
 
-RECIPE = Path(__file__).resolve().parents[2] / "train" / "more_photos.py"
-
-
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_more_photos", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train_more_photos"] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
-
-
-recipe = load_recipe()
+recipe = load_recipe("more_photos")
 CONFIGS = recipe.named_configs()
 PAPER = [name for name in CONFIGS if name.startswith(("table", "figure"))]
 TINY_NETS = {

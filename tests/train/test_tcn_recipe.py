@@ -1,6 +1,5 @@
 """train/tcn.py: the named configs, a tiny run from data to report, resuming, two processes."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -9,7 +8,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -22,19 +20,10 @@ from sketchfast.data.class_pairs import Augmentation, ClassPairs, augment_pairs
 from sketchfast.data.pixels import normalize
 from sketchfast.models import TCN, load_run
 from sketchfast.runtime.preprocess import Preprocess
+from tests.train.recipe_module import TRAIN, load_recipe
 
-RECIPE = Path(__file__).resolve().parents[2] / "train" / "tcn.py"
-
-
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_tcn", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train_tcn"] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
-
-
-recipe = load_recipe()
+RECIPE = TRAIN / "tcn.py"
+recipe = load_recipe("tcn")
 CONFIGS = recipe.named_configs()
 TINY = [
     *("--data.size", "32", "--data.train-per-class", "2", "--data.held-out-per-class", "1"),

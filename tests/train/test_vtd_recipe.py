@@ -2,13 +2,11 @@
 
 import copy
 import functools
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,20 +21,10 @@ from sketchfast.models import load_run
 from sketchfast.models.traits import TraitConfig, TraitNetwork
 from sketchfast.training import save_model
 from sketchfast.training.instance_data import SIZES
+from tests.train.recipe_module import load_recipe
 
-RECIPE = Path(__file__).resolve().parents[2] / "train" / "vtd.py"
 SEEN, UNSEEN = ("airplane", "cat", "cup"), ("bus", "dog")
-
-
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_vtd", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train_vtd"] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
-
-
-recipe = load_recipe()
+recipe = load_recipe("vtd")
 CONFIGS = recipe.named_configs()
 PAPER = [name for name in CONFIGS if name.startswith("table")]
 TRAITS = {"descriptors": 6, "dim": 8, "channels": (8, 8, 8, 8, 8), "size": 32}
