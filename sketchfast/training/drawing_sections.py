@@ -176,7 +176,7 @@ def temperature_rows(shown: ShownDrawings, test: PairedSet | None) -> PictureRow
         )
     note = (
         "Not chosen by eye: the first drawings of one seed. The lower the temperature, the closer each step is to the most "
-        "likely one (logits over T, deviations times the root of T); training draws at 1."
+        "likely one (logits over T, deviations times the root of T)."
     )
     return PictureRowsSection(
         f"{shown.title}: samples at {len(shown.temperatures)} temperatures",
