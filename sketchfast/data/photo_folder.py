@@ -109,9 +109,8 @@ def _same_bytes(paths: Sequence[Path], taken: Sequence[Path]) -> tuple[list[int]
         digest = digest_of.get(path)
         if path in known or digest in labelled_digests:  # the very file, or a copy of one
             labelled.append(i)
-        elif digest is None:
-            continue
         elif digest in seen:
             repeated.append(i)
-        seen.add(digest)
+        elif digest is not None:
+            seen.add(digest)
     return labelled, repeated
