@@ -47,6 +47,21 @@ class ShuffledEpoch(ABC):
         """The batch of the items order[rows]."""
 
 
+def check_sizes(batch_size: int, repeats: int, items: int, what: str) -> None:
+    """ValueError naming the argument: one below 1, or an epoch that holds less than one batch of these items."""
+    for name, value in (("batch_size", batch_size), ("repeats", repeats)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if items * repeats < batch_size:
+        raise ValueError(f"batch_size is {batch_size}, but there are only {items * repeats} {what}")
+
+
+def check_world(batch_size: int, world: int) -> None:
+    """ValueError where processes would have unequal parts of a batch."""
+    if batch_size % world:
+        raise ValueError(f"batch_size={batch_size} does not divide over {world} processes")
+
+
 def batches_ahead(make: Callable[[int], Batch], steps: Iterable[int]) -> Iterator[Batch]:
     """make(step) for each of the steps, in order, one of them ahead of what is asked for, on a thread of its own."""
     with ThreadPoolExecutor(1) as ahead:

@@ -20,7 +20,7 @@ from sketchfast.data.augmentation import (
     augmented_sketches,
     mirrored,
 )
-from sketchfast.data.batches_ahead import ShuffledEpoch, batches_ahead
+from sketchfast.data.batches_ahead import ShuffledEpoch, batches_ahead, check_sizes, check_world
 from sketchfast.data.image_set import ImageSet
 from sketchfast.data.instances import PairedSet
 from sketchfast.data.pixels import Pixels
@@ -48,7 +48,7 @@ class PhotoBatches:
         repeats: int = 1,
         memory: int = 4 << 30,
     ) -> None:
-        _check_sizes(batch_size, repeats, len(photos), "photos")
+        check_sizes(batch_size, repeats, len(photos), "photos")
         self.count, self.batch_size, self.seed, self.repeats = len(photos), batch_size, seed, repeats
         self.photos = Pixels(photos, preprocess, memory)
 
@@ -81,7 +81,7 @@ class StrokeBatches:
         repeats: int = 1,
         memory: int = 4 << 30,
     ) -> None:
-        _check_sizes(batch_size, repeats, len(sequences), "sketches")
+        check_sizes(batch_size, repeats, len(sequences), "sketches")
         self.sequences, self.count = sequences, len(sequences)
         self.batch_size, self.seed, self.repeats = batch_size, seed, repeats
         self.photos: Pixels | None = None
@@ -105,7 +105,7 @@ class StrokeBatches:
 
 class _Epoch(ShuffledEpoch):
     def __init__(self, source: PhotoBatches | StrokeBatches, *place: int) -> None:
-        _check_world(source.batch_size, place[2])
+        check_world(source.batch_size, place[2])
         super().__init__(source.count, source.repeats, source.batch_size, source.seed, *place)
         self.source = source
         self.uniforms = self.random.random((self.count, NUM_UNIFORMS), dtype=np.float32)
@@ -170,7 +170,7 @@ class JointBatches:
 
 class _JointEpoch:
     def __init__(self, source: JointBatches, epoch: int, rank: int, world: int, start_step: int) -> None:
-        _check_world(source.batch_size, world)
+        check_world(source.batch_size, world)
         self.source, self.start_step = source, start_step
         local = source.batch_size // world
         self.local = slice(rank * local, (rank + 1) * local)
@@ -277,16 +277,3 @@ def _photo_of(photo_of: Any, count: int, photos: int) -> np.ndarray:
     if count and not 0 <= given.min() <= given.max() < photos:
         raise ValueError(f"photo_of must be 0..{photos - 1}, got {given.min()}..{given.max()}")
     return given.astype(np.int64)
-
-
-def _check_sizes(batch_size: int, repeats: int, items: int, what: str) -> None:
-    for name, value, least in (("batch_size", batch_size, 1), ("repeats", repeats, 1)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    if items * repeats < batch_size:
-        raise ValueError(f"batch_size is {batch_size}, but there are only {items * repeats} {what}")
-
-
-def _check_world(batch_size: int, world: int) -> None:
-    if batch_size % world:
-        raise ValueError(f"batch_size={batch_size} does not divide over {world} processes")

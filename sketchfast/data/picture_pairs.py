@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sketchfast.data.batches_ahead import ShuffledEpoch
+from sketchfast.data.batches_ahead import ShuffledEpoch, check_sizes, check_world
 from sketchfast.data.instances import PairedSet
 from sketchfast.data.pixels import Pixels
 from sketchfast.runtime.preprocess import Preprocess
@@ -36,9 +36,6 @@ class PicturePairs:
         flip: bool = True,
         memory: int = 4 << 30,
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("repeats", repeats)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
         self.seed, self.repeats, self.batch_size, self.flip = seed, repeats, batch_size, flip
         order = np.argsort(pairs.photo_of, kind="stable")
         #: Sketches that are served together, and their photo.
@@ -49,9 +46,7 @@ class PicturePairs:
         )
         self.photo_of = np.array([pairs.photo_of[rows[0]] for rows in self.sets], np.int64)
         self.count = len(self.sets)
-        if self.count * repeats < batch_size:
-            what = "drawn photos" if together else "sketches"
-            raise ValueError(f"batch_size is {batch_size}, but there are only {self.count * repeats} {what}")
+        check_sizes(batch_size, repeats, self.count, "drawn photos" if together else "sketches")
         self.sketches = Pixels(pairs.sketches, preprocess, memory)
         self.photos = Pixels(pairs.photos, preprocess, memory)
 
@@ -60,8 +55,7 @@ class PicturePairs:
 
         A batch: {"photo": uint8 [B, S, S, 3], "sketch": uint8 [K, S, S], "owner": int64 [K], whose sketch each is, "mirrored":
         bool [B]}."""
-        if self.batch_size % world:
-            raise ValueError(f"batch_size={self.batch_size} does not divide over {world} processes")
+        check_world(self.batch_size, world)
         return _Epoch(self, epoch, rank, world, start_step)
 
     def take(self, items: np.ndarray) -> dict[str, Tensor]:
