@@ -456,7 +456,10 @@ def check(recipe: Recipe) -> None:
     least |= {f"{part}.batch": 1 if "pix2pix" in part else 2 for part in parts}
     least |= {"loss.margin": 0.0, "loss.kl": 0.0, "joint_steps": 1, "joint.k_r": 1, "joint.k_g": 0, "joint.lambda_kd": 0.0,
               "joint.lambda_G": 0.0, "joint.lambda_r1": 0.0, "joint.lambda_r2": 0.0, "data.memory_gib": 0.0,
-              "data.sketches_per_class": 1, "evaluation.at": 1, "evaluation.temperature": 0.0}  # fmt: skip
+              "data.sketches_per_class": 1, "evaluation.at": 1, "evaluation.temperature": 0.0,
+              "generator.latent": 1, "generator.hidden": 1, "generator.attention_dim": 1, "generator.mixtures": 1,
+              "generator.max_points": 2, "generator.thickness": 1, "discriminator.width": 1, "discriminator.layers": 1,
+              "joint.momentum": 0.0, "joint.generator_lr": 0.0, "joint.discriminator_lr": 0.0}  # fmt: skip
     check_ranges(
         r, least, above_0=[*(f"{part}.lr" for part in parts), "joint.temperature", "retrieval.width"]
     )
