@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sketchfast.runtime.preprocess import INK_BELOW
+from sketchfast.canvas import MARGIN
+from sketchfast.runtime.preprocess import INK_BELOW, Preprocess
 from sketchfast.training.drawing_pictures import (
     attention_picture,
     blank,
@@ -81,11 +82,12 @@ def beside_rows(
     ranked = scores.get(main)
     of = drawings[main].photo_of
     order = np.arange(len(of)) if ranked is None else np.argsort(ranked.ranks, kind="stable")
+    side = drawings[main].sketches.load(0).shape[0] if len(of) else 64
     rows = []
     for place in spread(order, SHOWN_PHOTOS):
         p = int(of[place])
         real = np.flatnonzero(test.photo_of == p)
-        pictures = [test.photos.load(p), test.sketches.load(int(real[0])) if len(real) else blank()]
+        pictures = [test.photos.load(p), real_sketch(test, int(real[0]), side) if len(real) else blank()]
         captions = ["", "" if len(real) else "nobody drew it"]
         for name, pairs in drawings.items():
             own = np.flatnonzero(pairs.photo_of == p)
@@ -99,6 +101,11 @@ def beside_rows(
     )
     columns = ["photo", "real sketch", *drawings]
     return PictureRowsSection(title, columns, rows, note, side=_side(len(columns)))
+
+
+def real_sketch(test: PairedSet, i: int, side: int) -> np.ndarray:
+    """Sketch i of the test set as networks see it, uint8 [side, side, 3]: with the pen that drawings have."""
+    return test.sketches.picture(i, Preprocess(size=side, ink_margin=MARGIN))
 
 
 def step_rows(
@@ -162,8 +169,9 @@ def temperature_rows(shown: ShownDrawings, test: PairedSet | None) -> PictureRow
     if test is not None and len(shown.rows):
         photos = [int(p) for p in shown.rows[:count]]
         real = [np.flatnonzero(test.photo_of == p) for p in photos]
+        side = next(iter(shown.temperatures.values())).shape[1]
         rows.append(PictureRow("photos", [test.photos.load(p) for p in photos]))
-        sketches = [test.sketches.load(int(found[0])) if len(found) else blank() for found in real]
+        sketches = [real_sketch(test, int(found[0]), side) if len(found) else blank() for found in real]
         rows.append(PictureRow("real sketches", sketches))
     elif shown.real is not None:
         sketches = [picture_of(drawing) for drawing in shown.real[:count]]

@@ -373,6 +373,7 @@ def test_from_data_to_report(
     assert isinstance(load_run(out / "full"), PhotoToSketch) and isinstance(
         load_run(out / "generator"), PhotoToSketch
     )
+    assert isinstance(load_run(out / "full" / "retrieval"), FineGrainedNet)
     # Joint training's checkpoints of three networks stand beside each method's generator.
     Image.fromarray(synthetic.instance("chair", 1, 0).photo(64)).save(tmp_path / "photo.png")
     for folder in (out, out / "generator", out / "generator-none"):
@@ -492,6 +493,9 @@ def test_joint_training_that_dies_ends_with_the_bits_of_one_that_does_not(
         ({"loss.margin": -1.0}, r"--loss\.margin"),
         ({"evaluation.at": ()}, r"--evaluation\.at"),
         ({"loop.out": " "}, r"--loop\.out"),
+        ({"joint.momentum": 1.0}, r"--joint\.momentum: expected 0 to below 1, found 1\.0"),
+        ({"discriminator.layers": 9}, "size must be at least 1536 pixels with layers=9"),
+        ({"data.labelled_shares": (1.0, 0.2)}, r"--retrieval-training\.batch \d: .*at a share of 0\.2"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(tmp_path: Path, settings, message: str) -> None:
