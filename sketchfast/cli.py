@@ -396,7 +396,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("sketchfast: interrupted; what was finished is kept, and nothing is half-written", file=sys.stderr)
+        print(
+            "sketchfast: interrupted; what was finished is kept, and nothing is half-written", file=sys.stderr
+        )
         raise SystemExit(130) from None
     # RuntimeError includes NotImplementedError: a format or precision that is still to come.
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
