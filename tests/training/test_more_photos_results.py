@@ -231,7 +231,8 @@ def test_pictures_beside_one_another() -> None:
     assert first.captions == ["", "nobody drew it", "place 1 of 5", ""]
     assert last.captions == ["", "", "place 5 of 5", ""]
     assert last.images[0][0, 0, 0] == 0 and first.images[0][0, 0, 0] == 40
-    assert section.rows[3].images[1][0, 0, 0] == 10  # the first sketch of photo 1
+    real = section.rows[3].images[1]  # the first sketch of photo 1, with the margin and size of drawings
+    assert real.shape == (8, 8, 3) and real[4, 4, 0] == 10
     assert last.images[2].shape == (8, 8, 3) and last.images[3][0, 0, 0] == 107
     with pytest.raises(ValueError, match="main must be one of the generators"):
         beside_rows(test, {"a": one.drawings}, {}, "c")
